@@ -1,0 +1,1 @@
+//! Plan → ClickHouse DDL text with quoted identifiers.

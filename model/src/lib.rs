@@ -1,0 +1,17 @@
+//! The `DataPipeline` resource and everything that can be decided about it
+//! without talking to anyone: validation, defaults, the plan, types and DDL.
+//!
+//! `DataPipeline` (what a user wrote) → [`resolve`] → [`Plan`] (what ingestor
+//! and API server read). No clients, no async, no clock.
+
+pub mod ddl;
+pub mod duration;
+pub mod plan;
+pub mod resolve;
+pub mod resource;
+pub mod state;
+pub mod types;
+
+pub use plan::Plan;
+pub use resource::DataPipeline;
+pub use types::ColumnType;

@@ -1,0 +1,1 @@
+//! Resource + fleet defaults + recorded identity → resolved pipeline.

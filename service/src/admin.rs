@@ -45,7 +45,7 @@ fn router(registry: Arc<Registry>, readiness: Readiness) -> Router {
         .route("/metrics", get(async move || metrics(&registry)))
 }
 
-fn metrics(registry: &Registry) -> impl IntoResponse {
+fn metrics(registry: &Registry) -> impl IntoResponse + use<> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry).expect("writing to a String can't fail");
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

@@ -1,5 +1,7 @@
-//! The four example systems and a generator of messages for them.
+//! The four example systems, a generator of messages for them, and what the
+//! demo and the end-to-end tests share: publishing and collecting what came out.
 
+pub mod collect;
 pub mod generate;
 pub mod malform;
 pub mod publish;

@@ -1,0 +1,41 @@
+# Everything a person types. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+TESTBED := cargo run --quiet --package caudal-testbed --bin testbed --
+DEMO := cargo run --quiet --package caudal-examples --bin demo --
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Start everything, run the four examples, publish, GET (root; CONTEXT=… uses your own cluster)
+	@$(DEMO) run $(if $(CONTEXT),--context $(CONTEXT)) $(DEMO_ARGS)
+
+.PHONY: demo-status
+demo-status: ## What of the demo's stack runs, and where
+	@$(TESTBED) status --name demo
+
+.PHONY: demo-logs
+demo-logs: ## Collect the demo's logs and objects into one archive
+	@$(TESTBED) logs --name demo
+
+.PHONY: demo-down
+demo-down: ## End the demo's stack and leave nothing
+	@$(TESTBED) down --name demo
+
+.PHONY: test
+test: ## Format, lints, unit tests, tests with the real parts, end to end
+	@.ci/test
+
+.PHONY: lint
+lint: ## Format, clippy, licences and sources of dependencies
+	@.ci/lint
+
+.PHONY: bench
+bench: ## Measure the ingestor against bare librdkafka, and idle memory
+	@cargo run --quiet --release --package caudal-bench
+
+.PHONY: generate
+generate: ## Write the generated files (CRD, API snapshots) anew
+	@cargo run --quiet --package caudal-model --bin caudal-crd

@@ -9,8 +9,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Start everything, run the four examples, publish, GET (root; CONTEXT=… uses your own cluster)
-	@$(DEMO) run $(if $(CONTEXT),--context $(CONTEXT)) $(DEMO_ARGS)
+demo: ## Start everything, run the four examples, publish, GET (or on your cluster: CONTEXT=… KAFKA_CONFIG=file)
+	@$(DEMO) run $(if $(CONTEXT),--context $(CONTEXT) --kafka-config $(KAFKA_CONFIG))
+
+.PHONY: publish
+publish: ## Publish one message to the demo: PIPELINE=passengers MESSAGE='{"id":…}'
+	@$(DEMO) publish "$$PIPELINE" "$$MESSAGE"
+
+.PHONY: demo-kubectl
+demo-kubectl: ## kubectl on the demo's cluster: ARGS='get pods -A'
+	@$(TESTBED) kubectl --name demo -- $(ARGS)
 
 .PHONY: demo-status
 demo-status: ## What of the demo's stack runs, and where

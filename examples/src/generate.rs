@@ -191,7 +191,8 @@ impl Iterator for Generator {
 
     fn next(&mut self) -> Option<Message> {
         let row = self.row();
-        let key = row[self.system.key()].as_str().map_or_else(|| row[self.system.key()].to_string(), Into::into);
+        let key =
+            row[self.system.key()].as_str().map_or_else(|| row[self.system.key()].to_string(), Into::into);
         let (value, outcome) = if self.rng.random_bool(self.malformed_share) {
             let kinds = malform::kinds(self.system);
             let kind = kinds[self.next_malformation % kinds.len()];

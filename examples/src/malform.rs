@@ -43,8 +43,16 @@ impl Malformation {
 pub fn kinds(system: System) -> Vec<Malformation> {
     use Malformation as M;
     let mut kinds = vec![
-        M::MissingField, M::WrongType, M::NullField, M::Truncated, M::Empty, M::Tombstone, M::InvalidUtf8, M::Array,
-        M::DuplicateKey, M::TooDeep,
+        M::MissingField,
+        M::WrongType,
+        M::NullField,
+        M::Truncated,
+        M::Empty,
+        M::Tombstone,
+        M::InvalidUtf8,
+        M::Array,
+        M::DuplicateKey,
+        M::TooDeep,
     ];
     if system.beyond_range().is_some() {
         kinds.push(M::OutOfRange);

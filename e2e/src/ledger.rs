@@ -1,0 +1,74 @@
+//! The account of a stream: what was published = stored + distinct dead letters + filtered, no miss, no repeat.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, ensure};
+use caudal_examples::collect::DeadLetter;
+use caudal_examples::{Message, Outcome};
+use serde_json::{Map, Value};
+
+/// Compares what came out with what every published message said of itself.
+pub fn balance(
+    key: &str,
+    published: &[Message],
+    rows: &[Map<String, Value>],
+    letters: &[DeadLetter],
+) -> anyhow::Result<()> {
+    let mut expected_rows = BTreeMap::new();
+    let mut expected_letters = BTreeMap::new();
+    for message in published {
+        match &message.outcome {
+            Outcome::Row(row) => {
+                ensure!(
+                    expected_rows.insert(row[key].to_string(), row).is_none(),
+                    "a key was published twice"
+                );
+            }
+            Outcome::DeadLetter(reason) => {
+                expected_letters.insert(message.key.clone(), (*reason, message));
+            }
+            Outcome::Filtered => (),
+        }
+    }
+    let mut found = BTreeSet::new();
+    for row in rows {
+        let at = row.get(key).with_context(|| format!("a row without {key}: {row:?}"))?.to_string();
+        let expected = expected_rows.get(&at).with_context(|| format!("nobody published the row {row:?}"))?;
+        for (field, value) in *expected {
+            ensure!(
+                row.get(field).unwrap_or(&Value::Null) == value,
+                "{key} {at}, field {field}: published {value}, stored {:?}",
+                row.get(field)
+            );
+        }
+        ensure!(found.insert(at.clone()), "{key} {at} is stored twice");
+    }
+    let missing: Vec<_> = expected_rows.keys().filter(|key| !found.contains(*key)).take(5).collect();
+    ensure!(missing.is_empty(), "{} of {} rows; missing are {missing:?}…", rows.len(), expected_rows.len());
+    let distinct: BTreeMap<_, _> = letters.iter().map(|letter| (letter.origin(), letter)).collect();
+    ensure!(
+        distinct.len() == expected_letters.len(),
+        "{} distinct dead letters, {} malformed messages",
+        distinct.len(),
+        expected_letters.len()
+    );
+    for letter in distinct.values() {
+        let key = letter.key.clone().unwrap_or_default();
+        let (reason, message) = expected_letters
+            .get(&key)
+            .with_context(|| format!("nobody published a bad message with key {key:?}"))?;
+        ensure!(
+            letter.header("caudal.reason") == *reason,
+            "dead letter {:?}: reason {:?}, expected {reason:?} ({})",
+            letter.origin(),
+            letter.header("caudal.reason"),
+            letter.header("caudal.detail")
+        );
+        ensure!(
+            letter.value == message.value,
+            "dead letter {:?}: the value is not what was sent",
+            letter.origin()
+        );
+    }
+    Ok(())
+}

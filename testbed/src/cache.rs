@@ -1,0 +1,102 @@
+//! A part's inputs → a folder with the part, made once per machine and shared
+//! by all clones of the repository.
+
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::process::Keeper;
+use crate::progress::Heartbeat;
+
+/// `$CAUDAL_CACHE`, else `$XDG_CACHE_HOME`, else `~/.cache`; and `caudal` in it.
+pub fn root() -> anyhow::Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("CAUDAL_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME"))
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        .context("find a cache folder: none of CAUDAL_CACHE, XDG_CACHE_HOME and HOME is set")?;
+    Ok(std::path::absolute(base)?.join("caudal"))
+}
+
+/// The folder of `part` for these inputs. `make` fills it when it is not there
+/// yet; the folder gets its name only when complete, and work that was killed
+/// leaves nothing. Two processes at once do the work once.
+pub fn folder(
+    part: &str,
+    inputs: &[&str],
+    make: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
+    let root = root()?;
+    let name = format!("{part}-{}", key(inputs));
+    let complete = root.join(&name);
+    if complete.is_dir() {
+        return Ok(complete);
+    }
+    fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+    let _lock = lock(&root.join(format!("{name}.lock")), part)?;
+    if complete.is_dir() {
+        return Ok(complete);
+    }
+    let partial = root.join(format!("{name}.partial"));
+    remove(&partial)?;
+    fs::create_dir(&partial).with_context(|| format!("create {}", partial.display()))?;
+    let _keeper = Keeper::start(&partial)?;
+    make(&partial)?;
+    fs::rename(&partial, &complete).with_context(|| format!("name {}", complete.display()))?;
+    Ok(complete)
+}
+
+/// A short name for a list of inputs.
+pub fn key(inputs: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for input in inputs {
+        hash.update((input.len() as u64).to_le_bytes());
+        hash.update(input.as_bytes());
+    }
+    format!("{:x}", hash.finalize())[..16].to_owned()
+}
+
+fn lock(path: &Path, part: &str) -> anyhow::Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("open {}", path.display()))?;
+    let waiting = format!("another process prepares {part}: waiting for it");
+    let mut heartbeat = Heartbeat::new(&waiting);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => heartbeat.beat(),
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock {}", path.display()));
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_depends_on_each_input_and_on_their_borders() {
+        assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
+        assert_ne!(key(&["a", "b"]), key(&["ab"]));
+        assert_ne!(key(&["a", "b"]), key(&["b", "a"]));
+    }
+}

@@ -1,0 +1,97 @@
+//! Long work → lines that tell a person what goes on, at least one a minute.
+
+use std::io::{Read as _, Seek as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+const HEARTBEAT: Duration = Duration::from_secs(30);
+const TAIL: usize = 4000;
+
+/// Prints one line with the time since the first one.
+pub fn say(line: impl std::fmt::Display) {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let seconds = START.get_or_init(Instant::now).elapsed().as_secs();
+    eprintln!("[{:>2}:{:02}] {line}", seconds / 60, seconds % 60);
+}
+
+/// Tells that `what` still goes on, whenever asked after half a minute more.
+pub struct Heartbeat<'a> {
+    what: &'a str,
+    start: Instant,
+    beats: u32,
+}
+
+impl<'a> Heartbeat<'a> {
+    pub fn new(what: &'a str) -> Self {
+        Self { what, start: Instant::now(), beats: 1 }
+    }
+
+    pub fn beat(&mut self) {
+        let elapsed = self.start.elapsed();
+        if elapsed >= HEARTBEAT * self.beats {
+            self.beats += 1;
+            say(format_args!("{} … {} s", self.what, elapsed.as_secs()));
+        }
+    }
+}
+
+/// Runs a command to its end, telling that it does. `what` is an act and its
+/// object ("compile Kubernetes"); an error carries the end of the output.
+pub fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
+    say(what);
+    let mut output = tempfile::tempfile().context("make a file for output")?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+    let status = finish(what, command)?;
+    if status.success() {
+        return Ok(());
+    }
+    let mut text = String::new();
+    output.rewind()?;
+    output.read_to_string(&mut text).with_context(|| format!("{what}: read its output"))?;
+    bail!("{what}: {status}\n{}", tail(&text))
+}
+
+fn finish(what: &str, command: &mut Command) -> anyhow::Result<ExitStatus> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().with_context(|| format!("{what}: start {program}"))?;
+    let mut heartbeat = Heartbeat::new(what);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        heartbeat.beat();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The last lines of a text, as much as an error should carry.
+pub fn tail(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(TAIL);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    text[start..].trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_act_and_shows_the_output() {
+        let error = run("build it", Command::new("sh").args(["-c", "echo no disk >&2; exit 3"])).unwrap_err();
+        assert_eq!(error.to_string(), "build it: exit status: 3\nno disk");
+        let missing = run("build it", &mut Command::new("no-such-tool")).unwrap_err();
+        assert_eq!(missing.to_string(), "build it: start no-such-tool");
+    }
+
+    #[test]
+    fn a_tail_is_cut_at_characters() {
+        let text = "é".repeat(TAIL);
+        assert_eq!(tail(&text).len(), TAIL);
+        assert_eq!(tail(&text[..2]), "é");
+    }
+}

@@ -56,7 +56,13 @@ pub fn key(inputs: &[&str]) -> String {
         hash.update((input.len() as u64).to_le_bytes());
         hash.update(input.as_bytes());
     }
-    format!("{:x}", hash.finalize())[..16].to_owned()
+    hex(&hash.finalize())[..16].to_owned()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn lock(path: &Path, part: &str) -> anyhow::Result<File> {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{ADMIN, INGEST, READER};
-use crate::User;
+use crate::{User, cache};
 
 pub struct Settings {
     pub folder: PathBuf,
@@ -106,7 +106,7 @@ fn users_xml() -> String {
 
 fn account(user: User, profile: &str, rights: &str) -> String {
     let User { name, password } = user;
-    let hash = format!("{:x}", Sha256::digest(password));
+    let hash = cache::hex(&Sha256::digest(password));
     format!(
         "    <{name}><password_sha256_hex>{hash}</password_sha256_hex><networks><ip>::/0</ip></networks>\
          <profile>{profile}</profile><quota>default</quota>{rights}</{name}>\n"

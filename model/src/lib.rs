@@ -6,12 +6,16 @@
 
 pub mod ddl;
 pub mod duration;
+pub mod fleet;
 pub mod plan;
+pub mod quantity;
 pub mod resolve;
 pub mod resource;
 pub mod state;
 pub mod types;
+pub mod value;
 
+pub use fleet::Fleet;
 pub use plan::Plan;
 pub use resource::DataPipeline;
 pub use types::ColumnType;

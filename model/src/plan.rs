@@ -106,7 +106,9 @@ pub enum StartFrom {
     Latest,
     /// The first message at or after this moment, milliseconds since 1970 UTC.
     #[serde(rename_all = "camelCase")]
-    Timestamp { timestamp_ms: i64 },
+    Timestamp {
+        timestamp_ms: i64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]

@@ -21,7 +21,10 @@ pub enum ColumnType {
     Float32,
     Float64,
     /// `precision` 1–76 digits, `scale` 0–precision of them after the point.
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     String,
     /// `LowCardinality(String)`.
     LowCardinalityString,
@@ -29,7 +32,10 @@ pub enum ColumnType {
     Date,
     /// `precision` 0–9 digits of a second; times are UTC unless a zone is named,
     /// which changes only how ClickHouse prints them.
-    DateTime64 { precision: u8, timezone: Option<String> },
+    DateTime64 {
+        precision: u8,
+        timezone: Option<String>,
+    },
     Uuid,
 }
 
@@ -54,7 +60,8 @@ fn parse(text: &str) -> Option<ColumnType> {
     if let Some(arguments) = text.strip_prefix("Decimal(").and_then(|rest| rest.strip_suffix(')')) {
         let (precision, scale) = arguments.split_once(',')?;
         let (precision, scale) = (number(precision)?, number(scale.trim_start_matches(' '))?);
-        return ((1..=76).contains(&precision) && scale <= precision).then_some(T::Decimal { precision, scale });
+        return ((1..=76).contains(&precision) && scale <= precision)
+            .then_some(T::Decimal { precision, scale });
     }
     if let Some(arguments) = text.strip_prefix("DateTime64(").and_then(|rest| rest.strip_suffix(')')) {
         let (precision, zone) = match arguments.split_once(',') {
@@ -131,8 +138,17 @@ mod tests {
     #[test]
     fn prints_what_it_parsed() {
         for text in [
-            "Int8", "UInt64", "Float32", "Decimal(18, 2)", "String", "LowCardinality(String)", "Bool", "Date",
-            "DateTime64(3)", "DateTime64(6, 'America/Argentina/Buenos_Aires')", "UUID",
+            "Int8",
+            "UInt64",
+            "Float32",
+            "Decimal(18, 2)",
+            "String",
+            "LowCardinality(String)",
+            "Bool",
+            "Date",
+            "DateTime64(3)",
+            "DateTime64(6, 'America/Argentina/Buenos_Aires')",
+            "UUID",
         ] {
             assert_eq!(text.parse::<ColumnType>().unwrap().to_string(), text);
         }
@@ -142,8 +158,17 @@ mod tests {
     #[test]
     fn refuses_what_is_no_type() {
         for text in [
-            "", "int", "Int128", "Nullable(String)", "Decimal(77, 0)", "Decimal(2, 3)", "Decimal(0, 0)",
-            "DateTime64(10)", "DateTime64(3, 'a'b')", "DateTime64(3, '')", "String; DROP TABLE t",
+            "",
+            "int",
+            "Int128",
+            "Nullable(String)",
+            "Decimal(77, 0)",
+            "Decimal(2, 3)",
+            "Decimal(0, 0)",
+            "DateTime64(10)",
+            "DateTime64(3, 'a'b')",
+            "DateTime64(3, '')",
+            "String; DROP TABLE t",
         ] {
             assert!(text.parse::<ColumnType>().is_err(), "{text:?}");
         }

@@ -1,9 +1,10 @@
 //! `spec`: what a user writes. Descriptions here are what `kubectl explain` shows.
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::Resources;
 
 /// One stream of messages on its way from a Kafka topic to a ClickHouse table to a read API.
 #[derive(CustomResource, Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
@@ -185,7 +186,14 @@ pub struct Ttl {
 pub enum Engine {
     #[default]
     MergeTree,
-    ReplicatedMergeTree,
+}
+
+impl Engine {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MergeTree => "MergeTree",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
@@ -214,7 +222,7 @@ pub struct Ingest {
     #[serde(default)]
     pub batch: Batch,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<Resources>,
 }
 
 impl Default for Ingest {
@@ -246,7 +254,7 @@ pub struct Api {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<Resources>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -282,6 +290,13 @@ pub struct FreshnessObjective {
     pub objective: f64,
     /// A duration like `10s`.
     pub within: String,
+}
+
+impl FreshnessObjective {
+    /// `within`, or nothing if it is no duration.
+    pub fn duration(&self) -> Option<std::time::Duration> {
+        crate::duration::parse(&self.within)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]

@@ -1,1 +1,0 @@
-//! Plan → ClickHouse DDL text with quoted identifiers.

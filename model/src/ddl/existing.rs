@@ -1,0 +1,156 @@
+//! What the server has + what the spec wants → columns to add, or why that
+//! can't be.
+
+use std::collections::BTreeMap;
+
+use super::table::column_type;
+use super::{METADATA_COLUMNS, TableSpec};
+use crate::plan::Field;
+
+/// A row of `system.columns`, in the order of `position`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExistingColumn {
+    pub name: String,
+    pub column_type: String,
+    /// Empty, `DEFAULT`, `MATERIALIZED`, `ALIAS` or `EPHEMERAL`.
+    pub default_kind: String,
+}
+
+/// A row of `system.tables`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExistingTable {
+    pub engine: String,
+    pub sorting_key: String,
+    pub partition_key: String,
+    pub comment: String,
+}
+
+/// A column to add, by [`super::add_column`], in the order given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddColumn {
+    pub field: Field,
+    /// The column it follows; first when absent.
+    pub after: Option<String>,
+}
+
+/// Why a table can't hold what the pipeline wants; says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Incompatible(pub String);
+
+/// The columns to add so that the table holds every field.
+///
+/// Only nullable or defaulted fields can be added, since older rows must show
+/// something. No change of a type, no removal: the table stays as it is.
+pub fn schema_changes(existing: &[ExistingColumn], spec: &TableSpec) -> Result<Vec<AddColumn>, Incompatible> {
+    let there: BTreeMap<&str, &ExistingColumn> =
+        existing.iter().map(|column| (column.name.as_str(), column)).collect();
+    for column in METADATA_COLUMNS {
+        expect_column(
+            &there,
+            column.name,
+            column.column_type,
+            "Caudal writes it in every row; use a table that has it",
+        )?;
+    }
+    let mut changes = Vec::new();
+    let mut before: Option<&str> = None;
+    for field in &spec.fields {
+        if there.contains_key(field.name.as_str()) {
+            let advice = "types can't be changed; give the field the column's type, or use a new field name";
+            expect_column(&there, &field.name, &column_type(field), advice)?;
+        } else {
+            changes.push(addition(field, before, spec.existing)?);
+        }
+        before = Some(&field.name);
+    }
+    existing.iter().try_for_each(|column| expect_wanted(column, spec))?;
+    Ok(changes)
+}
+
+fn expect_column(
+    there: &BTreeMap<&str, &ExistingColumn>,
+    name: &str,
+    wanted: &str,
+    advice: &str,
+) -> Result<(), Incompatible> {
+    match there.get(name) {
+        None => Err(Incompatible(format!("the table has no column {name} {wanted}: {advice}"))),
+        Some(column) if column.column_type != wanted => {
+            Err(Incompatible(format!("column {name} is {}, not {wanted}: {advice}", column.column_type)))
+        }
+        Some(column) if !matches!(column.default_kind.as_str(), "" | "DEFAULT") => {
+            Err(Incompatible(format!(
+                "column {name} is {}, so nothing can be inserted into it: use a table where it is an ordinary column",
+                column.default_kind
+            )))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn addition(field: &Field, before: Option<&str>, existing: bool) -> Result<AddColumn, Incompatible> {
+    let name = &field.name;
+    if existing {
+        return Err(Incompatible(format!(
+            "the table has no column {name} {}: add it yourself, since a table used by existingTable is never altered",
+            column_type(field)
+        )));
+    }
+    if !field.nullable && field.default.is_none() {
+        return Err(Incompatible(format!(
+            "field {name} can't be added, for older rows have no value: write nullable: true or a default"
+        )));
+    }
+    Ok(AddColumn { field: field.clone(), after: before.map(str::to_owned) })
+}
+
+/// A column nobody fills any more would silently take its type's default.
+fn expect_wanted(column: &ExistingColumn, spec: &TableSpec) -> Result<(), Incompatible> {
+    let name = column.name.as_str();
+    let wanted = spec.fields.iter().any(|field| field.name == name)
+        || METADATA_COLUMNS.iter().any(|metadata| metadata.name == name);
+    let fills_itself = !column.default_kind.is_empty() || column.column_type.starts_with("Nullable(");
+    match (wanted, spec.existing) {
+        (true, _) => Ok(()),
+        (false, true) if fills_itself => Ok(()),
+        (false, true) => Err(Incompatible(format!(
+            "column {name} of the table is in no field and has no default: add the field, or give the column a default"
+        ))),
+        (false, false) => Err(Incompatible(format!(
+            "field {name} was removed or renamed, but its column stays in the table: put the field back"
+        ))),
+    }
+}
+
+/// Whether engine, sorting key and partition key are what the spec wants.
+pub fn check_table(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Incompatible> {
+    if existing.engine != spec.engine.as_str() {
+        return Err(Incompatible(format!(
+            "the table's engine is {}, not {}: use another table",
+            existing.engine,
+            spec.engine.as_str()
+        )));
+    }
+    let sorting_key = spec.sorting_key().collect::<Vec<_>>().join(", ");
+    if plain(&existing.sorting_key) != sorting_key {
+        return Err(Incompatible(format!(
+            "the table is sorted by ({}), not by ({sorting_key}): write orderBy as the table has it, or use another table",
+            existing.sorting_key
+        )));
+    }
+    let partition_key = spec.partition_by.as_ref().map(|by| plain(&by.expression())).unwrap_or_default();
+    if plain(&existing.partition_key) != partition_key {
+        return Err(Incompatible(format!(
+            "the table is partitioned by ({}), not by ({partition_key}): write partitionBy as the table has it, or use \
+             another table",
+            existing.partition_key
+        )));
+    }
+    Ok(())
+}
+
+/// The server quotes an identifier only where it must.
+fn plain(expression: &str) -> String {
+    expression.replace('`', "")
+}

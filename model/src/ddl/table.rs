@@ -1,0 +1,193 @@
+//! The table of a pipeline: its fields, then the metadata columns.
+
+use super::{Column, DURABLE, quote_identifier, quote_identifiers, quote_string, quote_table};
+use crate::ColumnType;
+use crate::plan::Field;
+use crate::resource::{Engine, PartitionUnit};
+
+/// Insert tokens the server remembers. It must hold twice the partition records
+/// of the longest life of an old request; at ten blocks a second this is over
+/// eight minutes.
+pub const DEDUPLICATION_WINDOW: u64 = 10_000;
+
+/// No field of a message may begin so.
+pub const METADATA_PREFIX: &str = "_kafka_";
+
+/// Where a row came from; in every table, after the fields.
+pub const METADATA_COLUMNS: [Column; 4] = [
+    Column { name: "_kafka_source", column_type: "UInt64" },
+    Column { name: "_kafka_partition", column_type: "Int32" },
+    Column { name: "_kafka_offset", column_type: "Int64" },
+    Column { name: "_kafka_timestamp", column_type: "DateTime64(3, 'UTC')" },
+];
+
+/// What makes the order of rows unique, behind the fields of `order_by`.
+const ORDER_SUFFIX: [&str; 3] = ["_kafka_source", "_kafka_partition", "_kafka_offset"];
+
+/// Everything that decides a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableSpec {
+    pub database: String,
+    pub table: String,
+    pub fields: Vec<Field>,
+    /// Fields of the sorting key, before the metadata columns.
+    pub order_by: Vec<String>,
+    pub partition_by: Option<PartitionBy>,
+    pub ttl: Option<Ttl>,
+    pub engine: Engine,
+    /// The owner: `<installation>/<namespace>/<name>`.
+    pub comment: String,
+    /// The field that the API looks records up by.
+    pub api_key: Option<String>,
+    pub deduplication_window: u64,
+    /// Somebody else made the table and keeps it: it is checked, never altered.
+    pub existing: bool,
+}
+
+/// Parts are kept apart by this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionBy {
+    pub field: String,
+    /// `Date` or `DateTime64`.
+    pub column_type: ColumnType,
+    pub by: PartitionUnit,
+}
+
+/// Rows go this long after the moment in the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    pub field: String,
+    /// `Date` or `DateTime64`.
+    pub column_type: ColumnType,
+    pub days: u32,
+}
+
+impl PartitionBy {
+    /// The expression, in the column's own zone or UTC: never in the server's,
+    /// which a restart could change.
+    pub(super) fn expression(&self) -> String {
+        let function = match self.by {
+            PartitionUnit::Day => "toYYYYMMDD",
+            PartitionUnit::Month => "toYYYYMM",
+            PartitionUnit::Year => "toYear",
+        };
+        let zone = match &self.column_type {
+            ColumnType::DateTime64 { timezone: None, .. } => ", 'UTC'",
+            _ => "",
+        };
+        format!("{function}({}{zone})", quote_identifier(&self.field))
+    }
+}
+
+impl Ttl {
+    fn expression(&self) -> String {
+        let field = quote_identifier(&self.field);
+        let moment = match self.column_type {
+            ColumnType::DateTime64 { .. } => format!("toDateTime({field})"),
+            _ => field,
+        };
+        format!("{moment} + toIntervalDay({})", self.days)
+    }
+}
+
+impl TableSpec {
+    /// Names of the sorting key, metadata columns included.
+    pub fn sorting_key(&self) -> impl Iterator<Item = &str> {
+        self.order_by.iter().map(String::as_str).chain(ORDER_SUFFIX)
+    }
+
+    /// The API's key needs an index unless the sorting key begins with it.
+    fn indexed_key(&self) -> Option<&str> {
+        self.api_key.as_deref().filter(|key| self.order_by.first().is_none_or(|first| first != key))
+    }
+}
+
+/// The type of a field's column as `system.columns` prints it.
+pub fn column_type(field: &Field) -> String {
+    if field.nullable { format!("Nullable({})", field.column_type) } else { field.column_type.to_string() }
+}
+
+/// `` `name` Type[ DEFAULT …] ``.
+fn column(field: &Field) -> String {
+    let mut text = format!("{} {}", quote_identifier(&field.name), column_type(field));
+    if let Some(default) = &field.default {
+        text.push_str(" DEFAULT ");
+        text.push_str(&default_expression(&field.column_type, default));
+    }
+    text
+}
+
+/// What rows that are older than the column show.
+fn default_expression(column_type: &ColumnType, default: &serde_json::Value) -> String {
+    let text = match default {
+        serde_json::Value::String(text) => quote_string(text),
+        other => quote_string(&other.to_string()),
+    };
+    match column_type {
+        ColumnType::DateTime64 { precision, .. } => format!("toDateTime64({text}, {precision}, 'UTC')"),
+        _ => text,
+    }
+}
+
+fn key_index(key: &str) -> String {
+    format!(
+        "{} {} TYPE bloom_filter(0.01) GRANULARITY 1",
+        quote_identifier(&format!("api_key_{key}")),
+        quote_identifier(key)
+    )
+}
+
+pub fn create_table(spec: &TableSpec) -> String {
+    let mut lines: Vec<String> = spec.fields.iter().map(column).collect();
+    lines.extend(
+        METADATA_COLUMNS
+            .iter()
+            .map(|column| format!("{} {}", quote_identifier(column.name), column.column_type)),
+    );
+    lines.push("INDEX `kafka_offset` `_kafka_offset` TYPE minmax GRANULARITY 1".to_owned());
+    lines.extend(spec.indexed_key().map(|key| format!("INDEX {}", key_index(key))));
+    let mut text = format!(
+        "CREATE TABLE IF NOT EXISTS {}\n(\n    {}\n)\nENGINE = {}\n",
+        quote_table(&spec.database, &spec.table),
+        lines.join(",\n    "),
+        spec.engine.as_str(),
+    );
+    if let Some(partition_by) = &spec.partition_by {
+        text += &format!("PARTITION BY {}\n", partition_by.expression());
+    }
+    text += &format!("PRIMARY KEY ({})\n", quote_identifiers(spec.order_by.iter().map(String::as_str)));
+    text += &format!("ORDER BY ({})\n", quote_identifiers(spec.sorting_key()));
+    if let Some(ttl) = &spec.ttl {
+        text += &format!("TTL {}\n", ttl.expression());
+    }
+    text += &format!(
+        "SETTINGS non_replicated_deduplication_window = {}, {DURABLE}\nCOMMENT {}",
+        spec.deduplication_window,
+        quote_string(&spec.comment)
+    );
+    text
+}
+
+/// Adds one column in its place; nothing happens where it is already there.
+pub fn add_column(database: &str, table: &str, add: &super::AddColumn) -> String {
+    let place = match &add.after {
+        Some(before) => format!("AFTER {}", quote_identifier(before)),
+        None => "FIRST".to_owned(),
+    };
+    format!(
+        "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {place}",
+        quote_table(database, table),
+        column(&add.field)
+    )
+}
+
+/// The statement that gives a table of ours the index its API's key needs, for
+/// parts written from now on; absent where none is needed.
+pub fn add_key_index(spec: &TableSpec) -> Option<String> {
+    let key = spec.indexed_key().filter(|_| !spec.existing)?;
+    Some(format!(
+        "ALTER TABLE {} ADD INDEX IF NOT EXISTS {}",
+        quote_table(&spec.database, &spec.table),
+        key_index(key)
+    ))
+}

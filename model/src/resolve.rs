@@ -1,1 +1,0 @@
-//! Resource + fleet defaults + recorded identity → resolved pipeline.

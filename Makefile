@@ -42,7 +42,8 @@ lint: ## Format, clippy, licences and sources of dependencies
 
 .PHONY: bench
 bench: ## Measure the ingestor against bare librdkafka, and idle memory
-	@cargo run --quiet --release --package caudal-bench
+	@cargo build --release --package caudal-ingestor --package caudal-bench
+	@target/release/bench
 
 .PHONY: generate
 generate: ## Write the generated files (CRD, API snapshots) anew

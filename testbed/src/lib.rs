@@ -10,6 +10,7 @@ mod cache;
 pub mod clickhouse;
 mod http;
 pub mod kafka;
+pub mod kubernetes;
 mod ports;
 mod process;
 pub mod progress;

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use caudal_testbed::{clickhouse::ClickHouse, kafka::Kafka};
+use caudal_testbed::clickhouse::ClickHouse;
+use caudal_testbed::kafka::Kafka;
+use caudal_testbed::kubernetes::ControlPlane;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Starts and stops the real parts that Caudal runs against.
@@ -26,6 +28,8 @@ enum Command {
 enum Part {
     Kafka,
     Clickhouse,
+    /// Kubernetes without a node.
+    ControlPlane,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +51,7 @@ fn run(args: Args) -> anyhow::Result<()> {
 fn run_parts(parts: &[Part]) -> anyhow::Result<()> {
     let mut kafka = None;
     let mut clickhouse = None;
+    let mut control_plane = None;
     for part in parts {
         match part {
             Part::Kafka => {
@@ -57,6 +62,11 @@ fn run_parts(parts: &[Part]) -> anyhow::Result<()> {
             Part::Clickhouse => {
                 let part = clickhouse.insert(ClickHouse::start()?);
                 println!("CLICKHOUSE={}\nCLICKHOUSE_LOG={}", part.url(), part.log().display());
+            }
+            Part::ControlPlane => {
+                let part = control_plane.insert(ControlPlane::start()?);
+                println!("KUBECONFIG={}", part.kubeconfig().display());
+                println!("KUBERNETES_LOG={}", part.folder().join("apiserver.log").display());
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A real server: accounts, and what survives which kind of end.
 
+#![allow(clippy::unwrap_used)]
+
 use caudal_testbed::User;
 use caudal_testbed::clickhouse::{ClickHouse, INGEST, READER};
 

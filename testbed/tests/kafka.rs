@@ -1,5 +1,7 @@
 //! A real broker: accounts, and what survives which kind of end.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use caudal_testbed::User;

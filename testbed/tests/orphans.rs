@@ -1,5 +1,7 @@
 //! Nothing outlives the process that started it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,7 +22,7 @@ fn processes_of(folder: &str) -> Vec<String> {
 #[test]
 fn parts_of_a_killed_process_end_and_leave_no_folder() {
     let mut parent = Command::new(env!("CARGO_BIN_EXE_testbed"))
-        .args(["run", "kafka", "clickhouse"])
+        .args(["run", "kafka", "clickhouse", "control-plane"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -32,7 +34,7 @@ fn parts_of_a_killed_process_end_and_leave_no_folder() {
             name.ends_with("_LOG").then(|| Path::new(path).parent().unwrap().to_str().unwrap().to_owned())
         })
         .collect();
-    assert_eq!(folders.len(), 2);
+    assert_eq!(folders.len(), 3);
     for folder in &folders {
         assert!(!processes_of(folder).is_empty(), "{folder}");
     }

@@ -33,7 +33,8 @@ impl Settings {
     }
 
     /// One listener per audience: this machine, with and without
-    /// authentication, and pods.
+    /// authentication, and pods. The session is short because a broker that was
+    /// killed may register again only after its old session has ended.
     fn properties(&self) -> String {
         let Self { folder, plain, sasl, controller, pods } = self;
         let pods = pods.map(|address| format!(",PODS://{address}:9092")).unwrap_or_default();
@@ -62,6 +63,8 @@ impl Settings {
              share.coordinator.state.topic.min.isr=1\n\
              share.coordinator.state.topic.num.partitions=2\n\
              group.initial.rebalance.delay.ms=0\n\
+             broker.heartbeat.interval.ms=500\n\
+             broker.session.timeout.ms=3000\n\
              num.network.threads=2\n\
              num.io.threads=4\n",
             folder.join("data").display()

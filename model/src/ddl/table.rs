@@ -80,10 +80,11 @@ impl PartitionBy {
 }
 
 impl Ttl {
+    /// In types that reach past 2149: a moment that wraps would drop fresh rows.
     fn expression(&self) -> String {
         let field = quote_identifier(&self.field);
         let moment = match self.column_type {
-            ColumnType::DateTime64 { .. } => format!("toDateTime({field})"),
+            ColumnType::Date => format!("toDate32({field})"),
             _ => field,
         };
         format!("{moment} + toIntervalDay({})", self.days)
@@ -96,9 +97,21 @@ impl TableSpec {
         self.order_by.iter().map(String::as_str).chain(ORDER_SUFFIX)
     }
 
-    /// The API's key needs an index unless the sorting key begins with it.
-    fn indexed_key(&self) -> Option<&str> {
-        self.api_key.as_deref().filter(|key| self.order_by.first().is_none_or(|first| first != key))
+    /// The index by which the API finds records; none where the sorting key
+    /// begins with the API's key.
+    fn key_index(&self) -> Option<String> {
+        let key = self.api_key.as_deref().filter(|key| self.order_by.first().is_none_or(|first| first != key))?;
+        let field = self.fields.iter().find(|field| field.name == key)?;
+        let index = match field.column_type {
+            // Bloom filters know no decimals.
+            ColumnType::Decimal { .. } => "minmax",
+            _ => "bloom_filter(0.01)",
+        };
+        Some(format!(
+            "{} {} TYPE {index} GRANULARITY 1",
+            quote_identifier(&format!("api_key_{key}")),
+            quote_identifier(key)
+        ))
     }
 }
 
@@ -129,14 +142,6 @@ fn default_expression(column_type: &ColumnType, default: &serde_json::Value) -> 
     }
 }
 
-fn key_index(key: &str) -> String {
-    format!(
-        "{} {} TYPE bloom_filter(0.01) GRANULARITY 1",
-        quote_identifier(&format!("api_key_{key}")),
-        quote_identifier(key)
-    )
-}
-
 pub fn create_table(spec: &TableSpec) -> String {
     let mut lines: Vec<String> = spec.fields.iter().map(column).collect();
     lines.extend(
@@ -145,7 +150,7 @@ pub fn create_table(spec: &TableSpec) -> String {
             .map(|column| format!("{} {}", quote_identifier(column.name), column.column_type)),
     );
     lines.push("INDEX `kafka_offset` `_kafka_offset` TYPE minmax GRANULARITY 1".to_owned());
-    lines.extend(spec.indexed_key().map(|key| format!("INDEX {}", key_index(key))));
+    lines.extend(spec.key_index().map(|index| format!("INDEX {index}")));
     let mut text = format!(
         "CREATE TABLE IF NOT EXISTS {}\n(\n    {}\n)\nENGINE = {}\n",
         quote_table(&spec.database, &spec.table),
@@ -184,10 +189,6 @@ pub fn add_column(database: &str, table: &str, add: &super::AddColumn) -> String
 /// The statement that gives a table of ours the index its API's key needs, for
 /// parts written from now on; absent where none is needed.
 pub fn add_key_index(spec: &TableSpec) -> Option<String> {
-    let key = spec.indexed_key().filter(|_| !spec.existing)?;
-    Some(format!(
-        "ALTER TABLE {} ADD INDEX IF NOT EXISTS {}",
-        quote_table(&spec.database, &spec.table),
-        key_index(key)
-    ))
+    let index = spec.key_index().filter(|_| !spec.existing)?;
+    Some(format!("ALTER TABLE {} ADD INDEX IF NOT EXISTS {index}", quote_table(&spec.database, &spec.table)))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a pod asks for and may use.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// What the scheduler sets aside for the pod.
     #[serde(default, skip_serializing_if = "ResourceList::is_empty")]
@@ -19,7 +19,7 @@ pub struct Resources {
 
 /// Amounts of CPU and memory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ResourceList {
     /// Cores, like `250m` or `2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

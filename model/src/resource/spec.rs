@@ -1,12 +1,12 @@
-//! `spec`: what a user writes. Descriptions here are what `kubectl explain` shows.
+//! `spec`: what a user writes.
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Resources;
+use super::{Api, DeadLetter, Ingest, Schema, Sink, Slo, Source};
 
-/// One stream of messages on its way from a Kafka topic to a ClickHouse table to a read API.
+/// What the pipeline reads, what its messages look like, where they go, and who may read them.
 #[derive(CustomResource, Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
 #[kube(
     group = "caudal.dev",
@@ -17,286 +17,93 @@ use super::Resources;
     category = "caudal",
     namespaced,
     status = "super::DataPipelineStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    doc = "One stream of messages on its way from a Kafka topic to a ClickHouse table to a read API, watched against an objective.",
+    scale(
+        spec_replicas_path = ".spec.ingest.replicas",
+        status_replicas_path = ".status.ingest.replicas",
+        label_selector_path = ".status.ingest.selector"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Everything the pipeline asks for is there and runs."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why it is ready or not; `kubectl describe` shows the message."
+    ),
+    printcolumn(
+        name = "Partitions",
+        type_ = "integer",
+        json_path = ".status.resolved.partitions",
+        description = "Partitions of the topic."
+    ),
+    printcolumn(
+        name = "Consumers",
+        type_ = "integer",
+        json_path = ".status.ingest.replicas",
+        description = "Ingestor pods."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Since it was made."
+    ),
+    printcolumn(
+        name = "Topic",
+        type_ = "string",
+        json_path = ".status.resolved.topic",
+        priority = 1,
+        description = "The topic it reads."
+    ),
+    printcolumn(
+        name = "Table",
+        type_ = "string",
+        json_path = ".status.resolved.table",
+        priority = 1,
+        description = "The table it writes."
+    ),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".status.url",
+        priority = 1,
+        description = "The API, inside the cluster."
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataPipelineSpec {
+    /// Where messages come from.
     #[serde(default)]
     pub source: Source,
+    /// What a message holds.
     pub schema: Schema,
+    /// Where rows go.
     pub sink: Sink,
+    /// Where messages go that can't become a row.
     #[serde(default)]
     pub dead_letter: DeadLetter,
+    /// The consumers that carry messages from topic to table.
     #[serde(default)]
     pub ingest: Ingest,
+    /// The read API. Leave it out for a pipeline without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
+    /// What the pipeline promises. The fleet's objective where nothing is said.
     #[serde(default)]
     pub slo: Slo,
+    /// Stops the consumers; topic, table and API stay. Taken up again, the pipeline goes on where it was.
     #[serde(default)]
     pub paused: bool,
+    /// What becomes of topic, dead letters, table and ledger when this resource is deleted: `Retain` leaves them,
+    /// `Delete` removes those that Caudal made. Databases are never removed.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    #[serde(default)]
-    pub kafka: KafkaSource,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct KafkaSource {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection_ref: Option<ConnectionRef>,
-    /// Default `<namespace>.<name>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub topic: Option<String>,
-    #[serde(default)]
-    pub create: TopicCreation,
-    #[serde(default)]
-    pub start_from: StartFrom,
-    #[serde(default)]
-    pub isolation_level: IsolationLevel,
-}
-
-/// A Secret in the pipeline's namespace, labelled `caudal.dev/connection: kafka|clickhouse`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct ConnectionRef {
-    pub kind: ConnectionKind,
-    pub name: String,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum ConnectionKind {
-    Secret,
-}
-
-/// How a topic that does not exist is made.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct TopicCreation {
-    /// Fleet default when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partitions: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replication_factor: Option<i32>,
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub config: std::collections::BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct StartFrom {
-    #[serde(default)]
-    pub position: StartPosition,
-    /// RFC 3339; with position Timestamp only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum StartPosition {
-    #[default]
-    Earliest,
-    Latest,
-    Timestamp,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum IsolationLevel {
-    #[default]
-    ReadCommitted,
-    ReadUncommitted,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Schema {
-    pub fields: Vec<Field>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Field {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub column_type: String,
-    #[serde(default)]
-    pub nullable: bool,
-    /// What an absent field becomes, as a message would spell it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Sink {
-    pub clickhouse: ClickHouseSink,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct ClickHouseSink {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection_ref: Option<ConnectionRef>,
-    /// Default: the namespace, `-` as `_`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// Default: the name, `-` as `_`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<String>,
-    pub order_by: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition_by: Option<PartitionBy>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl: Option<Ttl>,
-    #[serde(default)]
-    pub engine: Engine,
-    /// Use a table that is already there; it is never dropped.
-    #[serde(default)]
-    pub existing_table: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct PartitionBy {
-    pub field: String,
-    pub by: PartitionUnit,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum PartitionUnit {
-    Day,
-    Month,
-    Year,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Ttl {
-    pub field: String,
-    pub days: i32,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum Engine {
-    #[default]
-    MergeTree,
-}
-
-impl Engine {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MergeTree => "MergeTree",
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct DeadLetter {
-    #[serde(default)]
-    pub policy: DeadLetterPolicy,
-    /// Default `<topic>.dead-letters`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub topic: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retention_days: Option<i32>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum DeadLetterPolicy {
-    #[default]
-    Topic,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Ingest {
-    #[serde(default = "one")]
-    pub replicas: i32,
-    #[serde(default)]
-    pub batch: Batch,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-}
-
-impl Default for Ingest {
-    fn default() -> Self {
-        Self { replicas: one(), batch: Batch::default(), resources: None }
-    }
-}
-
-fn one() -> i32 {
-    1
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Batch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_rows: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bytes: Option<i64>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Api {
-    pub key: String,
-    pub auth: Auth,
-    #[serde(default = "one")]
-    pub replicas: i32,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<Alias>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Auth {
-    pub mode: AuthMode,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-pub enum AuthMode {
-    None,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Alias {
-    pub path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<i64>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Slo {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freshness: Option<FreshnessObjective>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct FreshnessObjective {
-    /// Percent, 95–99.999.
-    pub objective: f64,
-    /// A duration like `10s`.
-    pub within: String,
-}
-
-impl FreshnessObjective {
-    /// `within`, or nothing if it is no duration.
-    pub fn duration(&self) -> Option<std::time::Duration> {
-        crate::duration::parse(&self.within)
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]

@@ -1,0 +1,104 @@
+//! Decided work → topics and tables, and the facts the servers give them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caudal_model::resolve::Resolution;
+
+use super::decide::{ClickHouseWork, KafkaWork, new_topic};
+use super::reason::{Problem, Reason};
+use super::survey::{ClickHouseSurvey, KafkaSurvey};
+use crate::external::clickhouse::Admin as ClickHouseAdmin;
+use crate::external::kafka::{Admin as KafkaAdmin, Creation, KafkaError, TopicDescription};
+
+/// A new topic is not known everywhere at once.
+const TOPIC_SETTLES: (u32, Duration) = (20, Duration::from_millis(250));
+
+/// What Kafka says of the pipeline's topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaFacts {
+    pub cluster_id: String,
+    pub topic: TopicDescription,
+    /// Somebody else made the topic after all.
+    pub topic_found: bool,
+    pub dead_letters_found: bool,
+}
+
+/// What ClickHouse says of the pipeline's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClickHouseFacts {
+    pub table_uuid: String,
+}
+
+pub async fn in_kafka(
+    admin: &Arc<KafkaAdmin>,
+    resolution: &Resolution,
+    found: KafkaSurvey,
+    work: KafkaWork,
+) -> Result<KafkaFacts, Problem> {
+    let identity = &resolution.identity;
+    let KafkaWork { create_topic, widen, create_dead_letters } = work;
+    let mut topic_found = false;
+    if let Some(topic) = &create_topic {
+        topic_found = admin.create(topic).await? == Creation::AlreadyThere;
+        tracing::info!(topic = topic.name, found = topic_found, "created topic");
+    }
+    if let Some(partitions) = widen {
+        admin.widen(&identity.topic, partitions).await?;
+        tracing::info!(topic = identity.topic, partitions, "raised the number of partitions");
+    }
+    let at_least = widen.unwrap_or(1);
+    let topic = match found.topic.filter(|_| widen.is_none()) {
+        Some(topic) => topic,
+        None => settled(admin, &identity.topic, at_least).await?,
+    };
+    let mut dead_letters_found = false;
+    if create_dead_letters {
+        let limit = admin.max_message_bytes(&identity.topic).await?;
+        let topic = new_topic(&identity.dead_letter_topic, resolution.dead_letter_topic(limit));
+        dead_letters_found = admin.create(&topic).await? == Creation::AlreadyThere;
+        tracing::info!(topic = topic.name, found = dead_letters_found, "created dead-letter topic");
+    }
+    Ok(KafkaFacts { cluster_id: found.cluster_id, topic, topic_found, dead_letters_found })
+}
+
+/// Waits until a topic is there with its partitions.
+async fn settled(
+    admin: &Arc<KafkaAdmin>,
+    topic: &str,
+    at_least: i32,
+) -> Result<TopicDescription, KafkaError> {
+    let (attempts, pause) = TOPIC_SETTLES;
+    for _ in 0..attempts {
+        if let Some(found) = admin.describe(topic).await?.filter(|found| found.partitions >= at_least) {
+            return Ok(found);
+        }
+        tokio::time::sleep(pause).await;
+    }
+    let detail = "it was created but does not show up yet".to_owned();
+    Err(KafkaError::Refused { act: format!("describe topic {topic:?}"), detail })
+}
+
+pub async fn in_clickhouse(
+    admin: &ClickHouseAdmin,
+    resolution: &Resolution,
+    found: ClickHouseSurvey,
+    work: ClickHouseWork,
+) -> Result<ClickHouseFacts, Problem> {
+    let ClickHouseWork { creates_table: _, statements } = work;
+    for statement in &statements {
+        admin.execute(&statement.act, &statement.ddl).await?;
+        tracing::info!(act = statement.act, "ran DDL");
+    }
+    if let Some(surveyed) = found.table {
+        return Ok(ClickHouseFacts { table_uuid: surveyed.table.uuid });
+    }
+    let identity = &resolution.identity;
+    match admin.table(&identity.database, &identity.table).await? {
+        Some(table) => Ok(ClickHouseFacts { table_uuid: table.uuid }),
+        None => Err(Problem::new(
+            Reason::ClickHouseRefused,
+            format!("table {}.{} was created but is not there", identity.database, identity.table),
+        )),
+    }
+}

@@ -1,0 +1,205 @@
+//! What is wanted + what is there → what to do outside, or why nothing may be
+//! done. Pure.
+
+use caudal_model::ddl::{
+    Incompatible, add_column, add_key_index, check_table, create_database, create_ledger, create_table,
+    schema_changes,
+};
+use caudal_model::resolve::{Resolution, TopicSettings};
+use caudal_model::resource::Resolved;
+
+use super::reason::{Problem, Reason};
+use super::survey::{ClickHouseSurvey, KafkaSurvey, SurveyedTable};
+use crate::external::clickhouse::Table;
+use crate::external::kafka::NewTopic;
+
+/// The oldest ClickHouse whose insert deduplication was measured for the
+/// exactly-once protocol; older and newer servers number tokens differently.
+pub const OLDEST_CLICKHOUSE: (u32, u32) = (26, 7);
+
+/// What to do in Kafka.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KafkaWork {
+    pub create_topic: Option<NewTopic>,
+    /// The number of partitions to raise the topic to.
+    pub widen: Option<i32>,
+    pub create_dead_letters: bool,
+}
+
+/// What to do in ClickHouse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClickHouseWork {
+    pub creates_table: bool,
+    /// In this order.
+    pub statements: Vec<Statement>,
+}
+
+/// DDL and what it does, for errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    pub act: String,
+    pub ddl: String,
+}
+
+impl Statement {
+    fn new(act: impl Into<String>, ddl: String) -> Self {
+        Self { act: act.into(), ddl }
+    }
+}
+
+pub fn kafka(resolution: &Resolution, found: &KafkaSurvey) -> Result<KafkaWork, Problem> {
+    let identity = &resolution.identity;
+    let mut work = KafkaWork { create_dead_letters: found.dead_letters.is_none(), ..KafkaWork::default() };
+    match &found.topic {
+        None if identity.topic_id.is_some() && !identity.topic_created => {
+            let message = format!(
+                "topic {:?}, which Caudal did not create, is gone; create it again, or delete this DataPipeline",
+                identity.topic
+            );
+            return Err(Problem::new(Reason::TopicNotFound, message));
+        }
+        None => work.create_topic = Some(new_topic(&identity.topic, resolution.topic.clone())),
+        Some(topic) if identity.topic_created && topic.partitions < resolution.topic.partitions => {
+            work.widen = Some(resolution.topic.partitions);
+        }
+        Some(_) => (),
+    }
+    Ok(work)
+}
+
+pub fn new_topic(name: &str, settings: TopicSettings) -> NewTopic {
+    let TopicSettings { partitions, replication_factor, config } = settings;
+    NewTopic { name: name.to_owned(), partitions, replication_factor, config }
+}
+
+pub fn clickhouse(resolution: &Resolution, found: &ClickHouseSurvey) -> Result<ClickHouseWork, Problem> {
+    check_version(&found.version)?;
+    let spec = resolution.table_spec();
+    let (database, name) = (&spec.database, &spec.table);
+    let mut work = ClickHouseWork::default();
+    match &found.table {
+        None => {
+            check_may_create(resolution)?;
+            work.creates_table = true;
+            let database_ddl = create_database(database);
+            work.statements.push(Statement::new(format!("create database {database:?}"), database_ddl));
+            work.statements
+                .push(Statement::new(format!("create table {database}.{name}"), create_table(&spec)));
+        }
+        Some(surveyed) => {
+            check_owner(resolution, &surveyed.table)?;
+            check_table(&surveyed.table.definition, &spec).map_err(incompatible)?;
+            for column in schema_changes(&surveyed.columns, &spec).map_err(incompatible)? {
+                let act = format!("add column {:?} to {database}.{name}", column.field.name);
+                work.statements.push(Statement::new(act, add_column(database, name, &column)));
+            }
+            work.statements.extend(missing_index(resolution, surveyed));
+        }
+    }
+    let ledger = resolution.ledger_spec();
+    match &found.ledger {
+        None => {
+            let act = format!("create table {}.{}", ledger.database, ledger.table);
+            work.statements.push(Statement::new(act, create_ledger(&ledger)));
+        }
+        Some(table) => check_comment(resolution, table, &ledger.table)?,
+    }
+    Ok(work)
+}
+
+fn missing_index(resolution: &Resolution, found: &SurveyedTable) -> Option<Statement> {
+    let spec = resolution.table_spec();
+    let ddl = add_key_index(&spec)?;
+    let there = found.indices.iter().any(|index| ddl.contains(&caudal_model::ddl::quote_identifier(index)));
+    let act = format!("add the key's index to {}.{}", spec.database, spec.table);
+    (!there).then(|| Statement::new(act, ddl))
+}
+
+fn check_version(version: &str) -> Result<(), Problem> {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let found = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    if found >= OLDEST_CLICKHOUSE {
+        return Ok(());
+    }
+    let (major, minor) = OLDEST_CLICKHOUSE;
+    let message = format!(
+        "the server is ClickHouse {version}; exactly-once delivery was checked from {major}.{minor} on: upgrade the server"
+    );
+    Err(Problem::new(Reason::UnsupportedServer, message))
+}
+
+/// A table that is not there: may it be made?
+fn check_may_create(resolution: &Resolution) -> Result<(), Problem> {
+    let Resolved { database, table, table_uuid, .. } = &resolution.identity;
+    if resolution.existing_table {
+        let message = format!(
+            "there is no table {database}.{table}, but existingTable is true; create it, or leave out existingTable"
+        );
+        return Err(Problem::new(Reason::TableNotFound, message));
+    }
+    if table_uuid.is_some() {
+        let message = format!(
+            "table {database}.{table} is gone, and with it rows that Kafka's offsets count as stored; attach it again, \
+             or delete this DataPipeline and its consumer group and apply it anew"
+        );
+        return Err(Problem::new(Reason::TableChanged, message));
+    }
+    Ok(())
+}
+
+fn check_owner(resolution: &Resolution, found: &Table) -> Result<(), Problem> {
+    let Resolved { database, table, table_uuid, .. } = &resolution.identity;
+    if table_uuid.as_ref().is_some_and(|recorded| *recorded != found.uuid) {
+        let message = format!(
+            "table {database}.{table} is another one than before (its UUID changed); attach the former table again, or \
+             delete this DataPipeline and its consumer group and apply it anew"
+        );
+        return Err(Problem::new(Reason::TableChanged, message));
+    }
+    if resolution.existing_table { Ok(()) } else { check_comment(resolution, found, table) }
+}
+
+fn check_comment(resolution: &Resolution, found: &Table, table: &str) -> Result<(), Problem> {
+    let comment = &found.definition.comment;
+    if *comment == resolution.owner {
+        return Ok(());
+    }
+    let database = &resolution.identity.database;
+    let message = if comment.is_empty() {
+        format!(
+            "table {database}.{table} is there already and was not made by Caudal; name another table in \
+             sink.clickhouse.table, or set existingTable: true to use it"
+        )
+    } else {
+        format!(
+            "table {database}.{table} belongs to {comment:?}; name another table in sink.clickhouse.table"
+        )
+    };
+    Err(Problem::new(Reason::NameConflict, message))
+}
+
+fn incompatible(error: Incompatible) -> Problem {
+    let Incompatible(message) = error;
+    Problem::new(Reason::SchemaIncompatible, message)
+}
+
+/// The record with what is about to be created; written before it is.
+#[must_use]
+pub fn promise(
+    recorded: &Resolved,
+    kafka: Option<&KafkaWork>,
+    clickhouse: Option<&ClickHouseWork>,
+    existing_table: bool,
+) -> Resolved {
+    let mut promised = recorded.clone();
+    if let Some(KafkaWork { create_topic, widen: _, create_dead_letters }) = kafka {
+        promised.topic_created |= create_topic.is_some();
+        promised.dead_letter_topic_created |= create_dead_letters;
+    }
+    if clickhouse.is_some() {
+        // A table that carries our comment was made by us, perhaps before a
+        // re-apply that lost the status.
+        promised.table_created = !existing_table;
+    }
+    promised
+}

@@ -1,0 +1,98 @@
+//! A pipeline's key → the pipeline as the API server has it now, and what is
+//! around it. The cache is not trusted here: it may be older than our own last
+//! write, and what is recorded must win.
+
+use caudal_model::Plan;
+use caudal_model::resolve::Resolution;
+use caudal_model::resource::DataPipeline;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+
+use super::build::{Component, Owner, PLAN_ANNOTATION, PLAN_KEY};
+use super::connections::{Part, SecretReference, secret_reference};
+use super::error::Error;
+use crate::context::Context;
+
+/// The pipeline and its workloads.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub pipeline: DataPipeline,
+    pub owner: Owner,
+    pub ingestor: Option<Deployment>,
+    pub api: Option<Deployment>,
+}
+
+/// `None` when the pipeline is gone.
+pub async fn fetch(context: &Context, key: &ObjectRef<DataPipeline>) -> Result<Option<Fetched>, Error> {
+    let namespace = key.namespace.clone().unwrap_or_default();
+    let pipelines: Api<DataPipeline> = Api::namespaced(context.client.clone(), &namespace);
+    let Some(pipeline) =
+        pipelines.get_opt(&key.name).await.map_err(Error::kubernetes("get the DataPipeline"))?
+    else {
+        return Ok(None);
+    };
+    let owner = Owner { uid: pipeline.uid().unwrap_or_default(), name: key.name.clone(), namespace };
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let (ingestor_name, api_name) =
+        (owner.object_name(Component::Ingestor), owner.object_name(Component::Api));
+    let (ingestor, api) =
+        tokio::try_join!(deployments.get_opt(&ingestor_name), deployments.get_opt(&api_name))
+            .map_err(Error::kubernetes("get the Deployments"))?;
+    Ok(Some(Fetched { pipeline, owner, ingestor, api }))
+}
+
+/// A Secret and where it was looked for; no reference means none is needed.
+pub struct FetchedSecret {
+    pub reference: Option<SecretReference>,
+    pub secret: Option<Secret>,
+}
+
+/// The Secrets of both connections.
+pub async fn secrets(
+    context: &Context,
+    resolution: &Resolution,
+) -> Result<(FetchedSecret, FetchedSecret), Error> {
+    let reference = |part, source| {
+        let namespace = &resolution.pipeline.namespace;
+        secret_reference(part, source, namespace, &context.fleet, &context.operator_namespace)
+    };
+    let kafka = reference(Part::Kafka, &resolution.kafka);
+    let clickhouse = reference(Part::ClickHouse, &resolution.clickhouse);
+    tokio::try_join!(secret(context, kafka), secret(context, clickhouse))
+}
+
+async fn secret(context: &Context, reference: Option<SecretReference>) -> Result<FetchedSecret, Error> {
+    let secret = match &reference {
+        None => None,
+        Some(SecretReference { namespace, name, .. }) => {
+            let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+            secrets.get_opt(name).await.map_err(Error::kubernetes("get the connection's Secret"))?
+        }
+    };
+    Ok(FetchedSecret { reference, secret })
+}
+
+/// The plan that runs now, put together from the workloads' copies; `None` when
+/// nothing runs yet.
+pub async fn running_plan(context: &Context, fetched: &Fetched) -> Result<Option<Plan>, Error> {
+    let Some(ingestor) = plan_of(context, fetched.ingestor.as_ref()).await? else { return Ok(None) };
+    let api = plan_of(context, fetched.api.as_ref()).await?.and_then(|plan| plan.api);
+    Ok(Some(Plan { api, ..ingestor }))
+}
+
+async fn plan_of(context: &Context, deployment: Option<&Deployment>) -> Result<Option<Plan>, Error> {
+    let Some((namespace, name)) = deployment.and_then(mounted_plan) else { return Ok(None) };
+    let plans: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let plan = plans.get_opt(name).await.map_err(Error::kubernetes("get the running plan"))?;
+    let text = plan.and_then(|plan| plan.data?.remove(PLAN_KEY));
+    Ok(text.and_then(|text| Plan::from_json(&text).ok()))
+}
+
+/// Namespace and name of the ConfigMap that a workload's pods mount.
+fn mounted_plan(deployment: &Deployment) -> Option<(&str, &str)> {
+    let template = &deployment.spec.as_ref()?.template;
+    let name = template.metadata.as_ref()?.annotations.as_ref()?.get(PLAN_ANNOTATION)?;
+    Some((deployment.metadata.namespace.as_deref()?, name))
+}

@@ -1,0 +1,22 @@
+//! Watches → reconciles of one pipeline at a time each, in steps:
+//! fetch → validate → record → create outside → build → apply → status.
+
+mod apply;
+mod build;
+mod claims;
+mod conditions;
+mod connections;
+mod create;
+mod decide;
+mod error;
+mod fetch;
+mod observe;
+mod reason;
+mod reconcile;
+mod run;
+mod status;
+mod survey;
+mod validate;
+
+pub use error::{Backoff, Error};
+pub use run::run;

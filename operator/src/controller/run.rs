@@ -1,0 +1,147 @@
+//! Watches → a stream of reconciles, until shutdown.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use caudal_model::resource::DataPipeline;
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{ObjectRef, store::Writer};
+use kube::runtime::watcher::{self, Config as WatchConfig, watcher};
+use kube::runtime::{
+    Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, reflector,
+};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::build::{MANAGED_BY_LABEL, MANAGER, PIPELINE_LABEL};
+use super::claims;
+use super::connections::CONNECTION_LABEL;
+use super::error::Error;
+use super::reconcile::reconcile;
+use crate::context::Context;
+
+/// Reconciles at a time; the others wait their turn.
+const CONCURRENCY: u16 = 16;
+/// A burst of changes to one pipeline's objects is one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Reconciles until `shutdown`, then lets running reconciles end.
+pub async fn run(context: Arc<Context>, writer: Writer<DataPipeline>, shutdown: CancellationToken) {
+    let client = &context.client;
+    let controller = Controller::for_stream(pipelines(&context, writer), context.pipelines.clone())
+        .with_config(Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
+        .owns_stream(owned::<Deployment>(client))
+        .owns_stream(owned::<Service>(client))
+        .owns_stream(owned::<ConfigMap>(client))
+        .owns_stream(owned::<Secret>(client))
+        .owns_stream(owned::<ServiceAccount>(client))
+        .owns_stream(owned::<NetworkPolicy>(client))
+        .owns_stream(owned::<PodDisruptionBudget>(client))
+        .watches_stream(owned::<Pod>(client), |pod: PartialObjectMeta<Pod>| pipeline_of(&pod))
+        .watches_stream(labelled::<Secret>(client, CONNECTION_LABEL), users_of(&context))
+        .graceful_shutdown_on(shutdown.cancelled_owned());
+    let reconciles = controller.run(step, retry, Arc::clone(&context));
+    reconciles
+        .for_each(async |result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "reconcile");
+            }
+        })
+        .await;
+}
+
+/// Pipelines, trimmed; a change of status alone starts no reconcile.
+fn pipelines(
+    context: &Arc<Context>,
+    writer: Writer<DataPipeline>,
+) -> impl Stream<Item = Result<DataPipeline, watcher::Error>> + Send + use<> {
+    let api: Api<DataPipeline> = Api::all(context.client.clone());
+    let fleet = Arc::clone(&context.fleet);
+    let changed = predicates::generation.combine(predicates::annotations).combine(predicates::finalizers);
+    reflector(
+        writer,
+        watcher(api, WatchConfig::default())
+            .default_backoff()
+            .modify(move |pipeline| claims::trim(pipeline, &fleet)),
+    )
+    .applied_objects()
+    .predicate_filter(changed, PredicateConfig::default())
+}
+
+/// Objects of a kind that pipelines own, as metadata only, deletions included.
+fn owned<K>(
+    client: &Client,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    labelled(client, &format!("{MANAGED_BY_LABEL}={MANAGER},{PIPELINE_LABEL}"))
+}
+
+fn labelled<K>(
+    client: &Client,
+    selector: &str,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api: Api<PartialObjectMeta<K>> = Api::all(client.clone());
+    watcher(api, WatchConfig::default().labels(selector)).default_backoff().touched_objects()
+}
+
+/// Pods belong to ReplicaSets; their label names the pipeline.
+fn pipeline_of<K: Resource>(object: &K) -> Option<ObjectRef<DataPipeline>> {
+    let name = object.labels().get(PIPELINE_LABEL)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+/// A connection's Secret → the pipelines that may use it: those of its
+/// namespace, or all when it is the fleet's.
+fn users_of(
+    context: &Arc<Context>,
+) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<DataPipeline>> + Send + Sync + use<> {
+    let (pipelines, operator_namespace) = (context.pipelines.clone(), context.operator_namespace.clone());
+    move |secret| {
+        let namespace = secret.namespace();
+        let all = namespace.as_deref() == Some(&operator_namespace);
+        let uses = |pipeline: &DataPipeline| all || pipeline.namespace() == namespace;
+        pipelines.state_filter(uses).iter().map(|pipeline| ObjectRef::from_obj(pipeline.as_ref())).collect()
+    }
+}
+
+async fn step(pipeline: Arc<DataPipeline>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = ObjectRef::from_obj(pipeline.as_ref());
+    let started = Instant::now();
+    let result = reconcile(&context, &key).await;
+    context.metrics.reconciled(started.elapsed(), result.as_ref().err());
+    let outcome = result?;
+    Ok(Action::requeue(context.backoff.after(&key.to_string(), outcome)))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+fn retry(pipeline: Arc<DataPipeline>, error: &Error, context: Arc<Context>) -> Action {
+    let key = ObjectRef::from_obj(pipeline.as_ref());
+    if !error.is_conflict() {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(pipeline = %key, %error, cause, "reconcile failed");
+    }
+    Action::requeue(context.backoff.after_error(&key.to_string(), error))
+}

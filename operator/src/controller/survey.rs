@@ -1,0 +1,100 @@
+//! Connections → what Kafka and ClickHouse have now. Reads only.
+
+use std::sync::Arc;
+
+use caudal_model::ddl::ExistingColumn;
+use caudal_model::resolve::Resolution;
+
+use super::connections::{ClickHouse, Kafka};
+use super::reason::Problem;
+use super::validate::Connections;
+use crate::context::Context;
+use crate::external::clickhouse::{Admin as ClickHouseAdmin, ClickHouseError, Table};
+use crate::external::kafka::{Admin as KafkaAdmin, KafkaError, TopicDescription};
+
+/// What was found on each side, or why it could not be looked at.
+pub struct Survey {
+    pub kafka: Result<(Arc<KafkaAdmin>, KafkaSurvey), Problem>,
+    pub clickhouse: Result<(Arc<ClickHouseAdmin>, ClickHouseSurvey), Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSurvey {
+    pub cluster_id: String,
+    pub topic: Option<TopicDescription>,
+    pub dead_letters: Option<TopicDescription>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClickHouseSurvey {
+    /// Like `26.7.1.1`.
+    pub version: String,
+    pub table: Option<SurveyedTable>,
+    pub ledger: Option<Table>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedTable {
+    pub table: Table,
+    pub columns: Vec<ExistingColumn>,
+    /// Names of skipping indices.
+    pub indices: Vec<String>,
+}
+
+pub async fn survey(context: &Context, resolution: &Resolution, connections: &Connections) -> Survey {
+    let kafka = async {
+        let kafka = connections.kafka.as_ref().map_err(Clone::clone)?;
+        let admin = kafka_admin(context, kafka)?;
+        let found = survey_kafka(&admin, resolution).await?;
+        Ok((admin, found))
+    };
+    let clickhouse = async {
+        let clickhouse = connections.clickhouse.as_ref().map_err(Clone::clone)?;
+        let admin = clickhouse_admin(context, clickhouse)?;
+        let found = survey_clickhouse(&admin, resolution).await?;
+        Ok((admin, found))
+    };
+    let (kafka, clickhouse) = tokio::join!(kafka, clickhouse);
+    Survey { kafka, clickhouse }
+}
+
+/// The shared client of a connection.
+pub fn kafka_admin(context: &Context, kafka: &Kafka) -> Result<Arc<KafkaAdmin>, KafkaError> {
+    context.kafkas.get(&kafka.name, &kafka.access, KafkaAdmin::connect)
+}
+
+/// The shared client of a connection.
+pub fn clickhouse_admin(
+    context: &Context,
+    clickhouse: &ClickHouse,
+) -> Result<Arc<ClickHouseAdmin>, ClickHouseError> {
+    context.clickhouses.get(&clickhouse.name, &clickhouse.access, ClickHouseAdmin::connect)
+}
+
+async fn survey_kafka(admin: &Arc<KafkaAdmin>, resolution: &Resolution) -> Result<KafkaSurvey, KafkaError> {
+    let cluster_id = admin.cluster_id().await?;
+    let identity = &resolution.identity;
+    let (topic, dead_letters) =
+        tokio::try_join!(admin.describe(&identity.topic), admin.describe(&identity.dead_letter_topic))?;
+    Ok(KafkaSurvey { cluster_id, topic, dead_letters })
+}
+
+async fn survey_clickhouse(
+    admin: &ClickHouseAdmin,
+    resolution: &Resolution,
+) -> Result<ClickHouseSurvey, ClickHouseError> {
+    let version = admin.version().await?;
+    let spec = resolution.table_spec();
+    let (database, name) = (&spec.database, &spec.table);
+    let ledger_name = resolution.ledger_spec().table;
+    let (table, ledger) = tokio::try_join!(admin.table(database, name), admin.table(database, &ledger_name))?;
+    let table = match table {
+        None => None,
+        Some(table) => {
+            let (columns, indices) =
+                tokio::try_join!(admin.columns(database, name), admin.indices(database, name))?;
+            Some(SurveyedTable { table, columns, indices })
+        }
+    };
+    Ok(ClickHouseSurvey { version, table, ledger })
+}

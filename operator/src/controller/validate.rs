@@ -1,0 +1,93 @@
+//! What was fetched → a pipeline that can be worked on, or what is wrong with
+//! it. Pure.
+
+use caudal_model::Fleet;
+use caudal_model::resolve::{Addresses, ConnectionSource, Resolution, Violation, resolve};
+use caudal_model::resource::DataPipeline;
+
+use super::claims::{Claim, Conflict, Thing};
+use super::connections::{self, ClickHouse, Kafka, Part, SecretText};
+use super::fetch::FetchedSecret;
+use super::reason::{Problem, Reason};
+
+/// A pipeline without fault in itself and without rival.
+#[derive(Debug)]
+pub struct Validated {
+    pub resolution: Resolution,
+}
+
+/// Why nothing may be created for a pipeline.
+#[derive(Debug)]
+pub enum Invalid {
+    Spec(Problem),
+    /// Older pipelines own what it wants.
+    Claimed {
+        topic: Option<Problem>,
+        table: Option<Problem>,
+    },
+}
+
+pub fn validate(pipeline: &DataPipeline, fleet: &Fleet, others: &[Claim]) -> Result<Validated, Invalid> {
+    let recorded = pipeline.status.as_ref().and_then(|status| status.resolved.as_ref());
+    let resolution = resolve(pipeline, fleet, recorded).map_err(|found| Invalid::Spec(invalid(&found)))?;
+    let conflicts = Claim::of(pipeline, &resolution.identity).conflicts(others);
+    if conflicts.is_empty() {
+        return Ok(Validated { resolution });
+    }
+    let first = |wanted: fn(&Thing) -> bool| {
+        conflicts.iter().find(|conflict: &&Conflict| wanted(&conflict.thing)).map(Problem::from)
+    };
+    Err(Invalid::Claimed {
+        topic: first(|thing| matches!(thing, Thing::Topic(_) | Thing::Group(_))),
+        table: first(|thing| matches!(thing, Thing::Table(_))),
+    })
+}
+
+fn invalid(found: &[Violation]) -> Problem {
+    let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+    Problem::new(Reason::InvalidSpec, texts.join("; "))
+}
+
+/// Both connections; each may be usable while the other is not.
+#[derive(Debug)]
+pub struct Connections {
+    pub kafka: Result<Kafka, Problem>,
+    pub clickhouse: Result<ClickHouse, Problem>,
+}
+
+impl Connections {
+    /// The addresses for the plan, when both are known.
+    pub fn addresses(&self) -> Option<Addresses> {
+        let (Ok(kafka), Ok(clickhouse)) = (&self.kafka, &self.clickhouse) else { return None };
+        Some(Addresses { kafka: kafka.access.connection.clone(), clickhouse: clickhouse.address() })
+    }
+}
+
+pub fn connections(
+    resolution: &Resolution,
+    fleet: &Fleet,
+    (kafka, clickhouse): (FetchedSecret, FetchedSecret),
+) -> Connections {
+    let namespace = &resolution.pipeline.namespace;
+    let fleet_name = |source: &ConnectionSource| match source {
+        ConnectionSource::Fleet(name) => Some(name.clone()),
+        ConnectionSource::Secret(_) => None,
+    };
+    let kafka = text(Part::Kafka, kafka).and_then(|secret| {
+        let settings = fleet_name(&resolution.kafka).and_then(|name| fleet.connections.kafka.get(&name));
+        connections::kafka(&resolution.kafka, namespace, settings, &secret)
+    });
+    let clickhouse = text(Part::ClickHouse, clickhouse).and_then(|secret| {
+        let settings =
+            fleet_name(&resolution.clickhouse).and_then(|name| fleet.connections.clickhouse.get(&name));
+        connections::clickhouse(&resolution.clickhouse, namespace, settings, &secret)
+    });
+    Connections { kafka, clickhouse }
+}
+
+fn text(part: Part, FetchedSecret { reference, secret }: FetchedSecret) -> Result<SecretText, Problem> {
+    match reference {
+        None => Ok(SecretText::default()),
+        Some(reference) => connections::secret_text(part, &reference, secret),
+    }
+}

@@ -1,0 +1,7 @@
+//! Everything outside Kubernetes: Kafka and ClickHouse administration, and
+//! what running ingestors say of themselves.
+
+pub mod cache;
+pub mod clickhouse;
+pub mod ingestors;
+pub mod kafka;

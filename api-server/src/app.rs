@@ -6,11 +6,11 @@ use caudal_model::plan::Alias;
 use caudal_service::Credentials;
 use prometheus_client::registry::Registry;
 
-use crate::alias::{self, AliasError};
+use crate::alias;
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::store::Store;
-use crate::table::{Table, TableError};
+use crate::table::Table;
 use crate::watermark;
 
 /// One pipeline, ready to be served.
@@ -23,18 +23,9 @@ pub struct App {
     pub openapi: Bytes,
 }
 
-/// Why a plan can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    #[error(transparent)]
-    Table(#[from] TableError),
-    #[error(transparent)]
-    Alias(#[from] AliasError),
-}
-
 impl App {
     /// Also returns the registry of its metrics.
-    pub fn new(plan: &Plan, credentials: &Credentials) -> Result<(Self, Registry), AppError> {
+    pub fn new(plan: &Plan, credentials: &Credentials) -> anyhow::Result<(Self, Registry)> {
         let table = Table::from_plan(plan)?;
         let aliases = plan.api.as_ref().map(|api| api.aliases.clone()).unwrap_or_default();
         alias::check(&aliases)?;
@@ -43,15 +34,10 @@ impl App {
             openapi: openapi::document(&plan.pipeline, &table, &aliases).to_string().into(),
             table,
             aliases,
-            store: Store::new(plan, credentials, metrics.clone()),
+            store: Store::new(plan, credentials, metrics.clone())?,
             watermark: watermark::Cache::default(),
             metrics,
         };
         Ok((app, registry))
-    }
-
-    /// See [`watermark::Cache::recent`].
-    pub async fn recent_watermark(&self) -> Option<String> {
-        self.watermark.recent(&self.store, &self.table, &self.metrics).await
     }
 }

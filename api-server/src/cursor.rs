@@ -39,7 +39,9 @@ pub fn fingerprint(table: &Table, filters: &[Filter], order: &[Term]) -> String 
             }
             Comparison::In(values) => {
                 part(&values.len().to_string());
-                values.iter().for_each(|value| part(value));
+                for value in values {
+                    part(value);
+                }
             }
         }
     }

@@ -75,9 +75,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         version = caudal_service::VERSION,
         "serving"
     );
-    let public = server::serve(listener, routes::router(Arc::new(app)), shutdown);
+    let app = Arc::new(app);
+    let public = server::serve(listener, routes::router(Arc::clone(&app)), shutdown);
     tokio::select! {
         () = public => {}
+        () = watermark::keep_current(&app) => {}
         ended = &mut admin => {
             ended.context("the admin port's task failed")??;
             anyhow::bail!("the admin port ended");

@@ -94,6 +94,11 @@ impl Metrics {
     pub fn watermark(&self, message_time: Option<i64>) {
         self.watermark.0.store(message_time.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
+
+    /// What [`Metrics::watermark`] was told last.
+    pub fn last_watermark(&self) -> Option<i64> {
+        Some(self.watermark.0.load(Ordering::Relaxed)).filter(|at| *at != UNKNOWN)
+    }
 }
 
 fn histogram() -> Histogram {

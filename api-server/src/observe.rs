@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::error::Problem;
+use crate::error::{Code, Problem};
 use crate::limits::MAX_URI_BYTES;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,6 +37,9 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
 
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
+        if problem.code == Code::Overloaded {
+            app.metrics.shed();
+        }
         let rendered = problem.render(&request_id);
         let allow = response.headers_mut().remove(axum::http::header::ALLOW);
         response = rendered;
@@ -49,7 +52,7 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
 
     let (status, after) = (response.status(), started.elapsed());
     app.metrics.answered(&route, status.as_u16(), after);
-    let milliseconds = after.as_micros() as f64 / 1000.0;
+    let milliseconds = after.as_secs_f64() * 1000.0;
     if status.is_server_error() {
         let cause = problem.and_then(|problem| problem.cause).unwrap_or_default();
         tracing::warn!(request_id, route, status = status.as_u16(), milliseconds, cause, "request failed");

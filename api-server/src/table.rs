@@ -119,11 +119,11 @@ impl Column {
         }
     }
 
-    /// What a SELECT asks for, so that times come in UTC whatever zone the
-    /// column or the server has.
+    /// What a SELECT asks for: times in UTC whatever zone the column or the
+    /// server has, and as text whatever the user's profile says of formats.
     pub fn expression(&self) -> String {
         match self.column_type {
-            ColumnType::DateTime64 { .. } => format!("toTimeZone({}, 'UTC')", self.quoted),
+            ColumnType::DateTime64 { .. } => format!("toString(toTimeZone({}, 'UTC'))", self.quoted),
             _ => self.quoted.clone(),
         }
     }

@@ -7,14 +7,17 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::metrics::Metrics;
+use crate::app::App;
 use crate::query;
-use crate::store::{Store, StoreError};
-use crate::table::Table;
+use crate::store::StoreError;
 
 /// A watermark of this age still goes into answers: it is an earlier, still
 /// true one.
 const MAX_AGE: Duration = Duration::from_secs(1);
+/// How long an answer's rows wait for a newer watermark.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is asked for when no client does.
+const PERIOD: Duration = Duration::from_secs(15);
 
 /// What `/v1/watermark` answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,47 +81,54 @@ impl Range {
     }
 }
 
-/// What is known of the ledger; asked for at most once per second.
+/// What is known of the ledger.
 #[derive(Default)]
 pub struct Cache(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     ranges: BTreeMap<i32, Range>,
-    refreshed: Option<Instant>,
+    /// When it was last asked for, also in vain.
+    asked: Option<Instant>,
 }
 
 impl Cache {
     /// The watermark now.
-    pub async fn current(
-        &self,
-        store: &Store,
-        table: &Table,
-        metrics: &Metrics,
-    ) -> Result<Watermark, StoreError> {
+    pub async fn current(&self, app: &App) -> Result<Watermark, StoreError> {
         let mut state = self.0.lock().await;
-        refresh(&mut state, store, table).await?;
-        metrics.watermark(message_time(&state.ranges));
+        refresh(&mut state, app).await?;
         Ok(watermark(&state.ranges))
     }
 
-    /// The overall message time for an answer's `meta`, at most a second old;
-    /// `None` while unknown. It must be asked for before the rows, so that it
-    /// promises no more than they hold.
-    pub async fn recent(&self, store: &Store, table: &Table, metrics: &Metrics) -> Option<String> {
-        let mut state = self.0.lock().await;
-        if state.refreshed.is_none_or(|at| at.elapsed() > MAX_AGE) {
-            if let Err(error) = refresh(&mut state, store, table).await {
-                tracing::debug!(%error, "no watermark");
-                return None;
+    /// The overall message time for an answer's `meta`; `None` while unknown.
+    ///
+    /// It must be asked for before the rows, so that it promises no more than
+    /// they hold. An older one is still true, so nobody waits for a newer one
+    /// longer than a moment, and while one asks the others take what is there.
+    pub async fn recent(&self, app: &App) -> Option<String> {
+        let Ok(mut state) = self.0.try_lock() else { return app.metrics.last_watermark().map(rfc3339) };
+        if state.asked.is_none_or(|at| at.elapsed() > MAX_AGE) {
+            state.asked = Some(Instant::now());
+            match tokio::time::timeout(PATIENCE, refresh(&mut state, app)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "no new watermark"),
+                Err(_) => tracing::debug!("no new watermark in time"),
             }
-            metrics.watermark(message_time(&state.ranges));
         }
         message_time(&state.ranges).map(rfc3339)
     }
 }
 
-async fn refresh(state: &mut State, store: &Store, table: &Table) -> Result<(), StoreError> {
+/// Keeps the age in the metrics true while nobody asks.
+pub async fn keep_current(app: &App) {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        app.watermark.recent(app).await;
+    }
+}
+
+async fn refresh(state: &mut State, app: &App) -> Result<(), StoreError> {
+    let App { table, store, metrics, .. } = app;
     let known: Vec<_> =
         state.ranges.iter().map(|(partition, range)| (*partition, range.first_offset)).collect();
     let statement = query::watermark(table, &known);
@@ -134,7 +144,8 @@ async fn refresh(state: &mut State, store: &Store, table: &Table) -> Result<(), 
         range.newest_message = range.newest_message.max(before);
         state.ranges.insert(partition, range);
     }
-    state.refreshed = Some(Instant::now());
+    state.asked = Some(Instant::now());
+    metrics.watermark(message_time(&state.ranges));
     Ok(())
 }
 

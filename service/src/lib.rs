@@ -1,7 +1,9 @@
 //! What every Caudal process has: logs, an admin port, a shutdown signal,
-//! credentials from files and (feature `kafka`) Kafka client settings.
+//! credentials from files and (features `clickhouse`, `kafka`) clients' settings.
 
 pub mod admin;
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 pub mod credentials;
 #[cfg(feature = "kafka")]
 pub mod kafka;

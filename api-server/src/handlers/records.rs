@@ -34,7 +34,7 @@ pub async fn list(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> Resul
     let started = Instant::now();
     let raw = raw.unwrap_or_default();
     let query = query::parse(&app.table, &raw).map_err(Problem::parameters)?;
-    let watermark = app.recent_watermark().await;
+    let watermark = app.watermark.recent(&app).await;
     let mut rows = fetch(&app, &query).await?;
     let next = rows.more.then(|| cursor::encode(&query.fingerprint, std::mem::take(&mut rows.kept)));
     let meta = ListMeta {
@@ -53,7 +53,7 @@ pub async fn list(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> Resul
 
 pub async fn by_key(State(app): State<Arc<App>>, key: KeyPath) -> Result<Response, Problem> {
     let started = Instant::now();
-    let watermark = app.recent_watermark().await;
+    let watermark = app.watermark.recent(&app).await;
     let (row, count) = fetch_by_key(&app, key).await?.ok_or_else(no_record)?;
     let meta = RecordMeta { count, elapsed_ms: milliseconds(started), watermark };
     Ok(json(row.into_body("{\"data\":", &format!(",\"meta\":{}}}", text(&meta)))))

@@ -10,5 +10,5 @@ use crate::error::Problem;
 use crate::watermark::Watermark;
 
 pub async fn show(State(app): State<Arc<App>>) -> Result<Json<Watermark>, Problem> {
-    Ok(Json(app.watermark.current(&app.store, &app.table, &app.metrics).await?))
+    Ok(Json(app.watermark.current(&app).await?))
 }

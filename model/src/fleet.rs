@@ -288,3 +288,68 @@ fn is_name(text: &str) -> bool {
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "
+installation: caudal
+image: {name: caudal, tag: 0.1.0}
+connections: {}
+";
+
+    #[test]
+    fn a_small_file_gets_defaults() {
+        let fleet = Fleet::from_yaml(SMALL).unwrap();
+        assert_eq!(fleet.image.reference(), "caudal:0.1.0");
+        assert_eq!(fleet.image.pull_policy.as_str(), "IfNotPresent");
+        assert_eq!(
+            fleet.defaults.topic,
+            TopicDefaults { partitions: 3, replication_factor: 3, config: BTreeMap::new() }
+        );
+        assert_eq!(fleet.defaults.slo.freshness.within, "10s");
+        assert_eq!(fleet.kafka_for("shop"), None);
+    }
+
+    #[test]
+    fn one_default_changed_leaves_the_others() {
+        let text = format!(
+            "{SMALL}defaults: {{ingest: {{batch: {{maxRows: 10}}}}, topic: {{replicationFactor: 1}}}}"
+        );
+        let defaults = Fleet::from_yaml(&text).unwrap().defaults;
+        assert_eq!(defaults.ingest.batch, BatchDefaults { max_rows: 10, max_bytes: 32 << 20 });
+        assert_eq!((defaults.topic.partitions, defaults.topic.replication_factor), (3, 1));
+    }
+
+    #[test]
+    fn an_image_may_be_named_by_digest() {
+        let text = SMALL.replace("0.1.0", "'sha256:abc'");
+        assert_eq!(Fleet::from_yaml(&text).unwrap().image.reference(), "caudal@sha256:abc");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let twice = "connections: {kafka: {a: {namespaces: [shop]}, b: {namespaces: [shop, '*']}}}";
+        for (from, to, expected) in [
+            ("installation: caudal", "installation: My Caudal", "installation \"My Caudal\" must match"),
+            ("connections: {}", twice, "two connections of kafka list the namespace \"shop\""),
+            ("connections: {}", "connections: {}\ndefaults: {topic: {partitions: 0}}", "partitions is 0"),
+            (
+                "connections: {}",
+                "connections: {}\ndefaults: {api: {resources: {limits: {memory: lots}}}}",
+                "\"lots\"",
+            ),
+            (
+                "connections: {}",
+                "connections: {}\ndefaults: {slo: {freshness: {objective: 99, within: soon}}}",
+                "soon",
+            ),
+        ] {
+            let error = Fleet::from_yaml(&SMALL.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{expected}\n{error}");
+        }
+        let unknown = Fleet::from_yaml(&format!("{SMALL}default: {{}}"));
+        assert!(matches!(unknown, Err(FleetError::Parse(_))));
+    }
+}

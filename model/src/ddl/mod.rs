@@ -54,19 +54,4 @@ pub fn drop_table(database: &str, table: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_hold_whatever_is_inside() {
-        assert_eq!(quote_identifier("a`; DROP TABLE t -- \\"), "`a\\`; DROP TABLE t -- \\\\`");
-        assert_eq!(quote_string("it's \\"), "'it\\'s \\\\'");
-        assert_eq!(quote_table("my-db", "t"), "`my-db`.`t`");
-    }
-
-    #[test]
-    fn databases_are_only_created() {
-        assert_eq!(create_database("shop"), "CREATE DATABASE IF NOT EXISTS `shop`");
-        assert_eq!(drop_table("shop", "orders"), "DROP TABLE IF EXISTS `shop`.`orders` SYNC");
-    }
-}
+mod tests;

@@ -100,7 +100,8 @@ impl TableSpec {
     /// The index by which the API finds records; none where the sorting key
     /// begins with the API's key.
     fn key_index(&self) -> Option<String> {
-        let key = self.api_key.as_deref().filter(|key| self.order_by.first().is_none_or(|first| first != key))?;
+        let key =
+            self.api_key.as_deref().filter(|key| self.order_by.first().is_none_or(|first| first != key))?;
         let field = self.fields.iter().find(|field| field.name == key)?;
         let index = match field.column_type {
             // Bloom filters know no decimals.

@@ -215,3 +215,6 @@ impl Resolution {
         format!("{}__ledger", self.identity.table)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,7 +156,7 @@ pub const RULES: &[Rule] = &[
         KAFKA,
         ".topic",
         "!has(self.topic) || (self.topic.matches('^[a-zA-Z0-9._-]+$') && !(self.topic in ['.', '..']))",
-        "Kafka's topic names are letters, digits, '.', '_' and '-': write such a name",
+        "Kafka's topic names are letters, digits, '.', '_' and '-': write such a name for topic",
     ),
     rule(
         KAFKA,
@@ -288,12 +288,6 @@ pub const RULES: &[Rule] = &[
         ".ttl",
         "has(self.ttl) == has(oldSelf.ttl) && (!has(self.ttl) || self.ttl == oldSelf.ttl)",
         "the ttl of a table is fixed: put the old value back, or make another pipeline",
-    ),
-    rule(
-        SINK,
-        ".engine",
-        "self.engine == oldSelf.engine",
-        "the engine of a table is fixed: put the old value back, or make another pipeline",
     ),
     rule(
         SINK,

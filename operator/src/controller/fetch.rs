@@ -3,7 +3,6 @@
 //! write, and what is recorded must win.
 
 use caudal_model::Plan;
-use caudal_model::resolve::Resolution;
 use caudal_model::resource::DataPipeline;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -13,6 +12,7 @@ use kube::{Api, ResourceExt};
 use super::build::{Component, Owner, PLAN_ANNOTATION, PLAN_KEY};
 use super::connections::{Part, SecretReference, secret_reference};
 use super::error::Error;
+use super::sources::Sources;
 use crate::context::Context;
 
 /// The pipeline and its workloads.
@@ -50,16 +50,12 @@ pub struct FetchedSecret {
 }
 
 /// The Secrets of both connections.
-pub async fn secrets(
-    context: &Context,
-    resolution: &Resolution,
-) -> Result<(FetchedSecret, FetchedSecret), Error> {
+pub async fn secrets(context: &Context, sources: &Sources) -> Result<(FetchedSecret, FetchedSecret), Error> {
     let reference = |part, source| {
-        let namespace = &resolution.pipeline.namespace;
-        secret_reference(part, source, namespace, &context.fleet, &context.operator_namespace)
+        secret_reference(part, source, &sources.namespace, &context.fleet, &context.operator_namespace)
     };
-    let kafka = reference(Part::Kafka, &resolution.kafka);
-    let clickhouse = reference(Part::ClickHouse, &resolution.clickhouse);
+    let kafka = reference(Part::Kafka, &sources.kafka);
+    let clickhouse = reference(Part::ClickHouse, &sources.clickhouse);
     tokio::try_join!(secret(context, kafka), secret(context, clickhouse))
 }
 
@@ -91,7 +87,7 @@ async fn plan_of(context: &Context, deployment: Option<&Deployment>) -> Result<O
 }
 
 /// Namespace and name of the ConfigMap that a workload's pods mount.
-fn mounted_plan(deployment: &Deployment) -> Option<(&str, &str)> {
+pub fn mounted_plan(deployment: &Deployment) -> Option<(&str, &str)> {
     let template = &deployment.spec.as_ref()?.template;
     let name = template.metadata.as_ref()?.annotations.as_ref()?.get(PLAN_ANNOTATION)?;
     Some((deployment.metadata.namespace.as_deref()?, name))

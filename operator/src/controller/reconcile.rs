@@ -1,21 +1,26 @@
 //! One reconcile of one pipeline.
 
+use std::collections::BTreeSet;
+
 use caudal_model::Plan;
 use caudal_model::resolve::{Facts, Resolution};
 use caudal_model::resource::{DataPipeline, Resolved};
 use kube::runtime::reflector::ObjectRef;
 
 use super::apply::{Applied, apply};
-use super::build::{Blueprint, Files, Objects, Owner, WorkloadSpec, build};
+use super::build::{Blueprint, Component, Files, Objects, Owner, WorkloadSpec, build};
 use super::claims;
+use super::collect::{collect, open_intents};
 use super::conditions::{Finding, Findings};
 use super::connections::{ClickHouse, Kafka};
 use super::create::{self, ClickHouseFacts, KafkaFacts};
 use super::decide;
 use super::error::Error;
 use super::fetch::{self, Fetched};
+use super::finalize;
 use super::observe;
 use super::reason::{Problem, Reason};
+use super::sources::Sources;
 use super::status::{self, Report};
 use super::survey::{Survey, survey};
 use super::validate::{self, Connections, Invalid, Validated};
@@ -30,7 +35,8 @@ const PAUSE_ANNOTATION: &str = "caudal.dev/pause-reconciliation";
 pub async fn reconcile(context: &Context, key: &ObjectRef<DataPipeline>) -> Result<Outcome, Error> {
     let Some(fetched) = fetch::fetch(context, key).await? else { return Ok(None) };
     if fetched.pipeline.metadata.deletion_timestamp.is_some() {
-        return Ok(None);
+        let findings = unknown(&fetched.pipeline);
+        return finalize::finalize(context, fetched, findings).await;
     }
     let mut findings = unknown(&fetched.pipeline);
     if is_annotated(&fetched.pipeline, PAUSE_ANNOTATION) {
@@ -60,8 +66,10 @@ async fn work(
     mut findings: Findings,
 ) -> Result<Outcome, Error> {
     findings.differences = differences(&resolution);
-    let secrets = fetch::secrets(context, &resolution).await?;
-    let connections = validate::connections(&resolution, &context.fleet, secrets);
+    fetched.pipeline = finalize::keep_finalizer(context, &fetched.owner, fetched.pipeline).await?;
+    let sources = Sources::of(&resolution);
+    let secrets = fetch::secrets(context, &sources).await?;
+    let connections = validate::connections(&sources, &context.fleet, secrets);
     let survey = survey(context, &resolution, &connections).await;
     let (kafka, clickhouse, recorded) =
         provide(context, &mut fetched, &resolution, survey, &findings).await?;
@@ -208,9 +216,16 @@ async fn finish(
     if let Some(deployment) = &ingestor {
         let ingestors = observe::ingestors(context, &owner).await?;
         findings.consumers = observe::consumers(deployment, &ingestors);
+        let partitions = resolved.as_ref().and_then(|resolved| resolved.partitions);
+        if let Some(intents) = partitions.and_then(|partitions| open_intents(&ingestors, partitions)) {
+            collect(context, &owner, Component::Ingestor, deployment, &intents).await?;
+        }
     }
     if let (Some(finding), Some(deployment)) = (&mut findings.api, &api) {
         *finding = observe::api(deployment);
+        if finding.problem().is_none() {
+            collect(context, &owner, Component::Api, deployment, &BTreeSet::new()).await?;
+        }
     }
     let outcome = worst(&findings);
     let report = Report { findings: &findings, resolved, ingestor: ingestor.as_ref(), complete };
@@ -253,7 +268,7 @@ fn finding<T>(result: &Result<T, Problem>, good: impl FnOnce(&T) -> String) -> F
     }
 }
 
-fn is_annotated(pipeline: &DataPipeline, annotation: &str) -> bool {
+pub fn is_annotated(pipeline: &DataPipeline, annotation: &str) -> bool {
     let annotations = pipeline.metadata.annotations.as_ref();
     annotations.and_then(|annotations| annotations.get(annotation)).is_some_and(|value| value == "true")
 }

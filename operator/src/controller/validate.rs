@@ -9,6 +9,7 @@ use super::claims::{Claim, Conflict, Thing};
 use super::connections::{self, ClickHouse, Kafka, Part, SecretText};
 use super::fetch::FetchedSecret;
 use super::reason::{Problem, Reason};
+use super::sources::Sources;
 
 /// A pipeline without fault in itself and without rival.
 #[derive(Debug)]
@@ -64,23 +65,23 @@ impl Connections {
 }
 
 pub fn connections(
-    resolution: &Resolution,
+    sources: &Sources,
     fleet: &Fleet,
     (kafka, clickhouse): (FetchedSecret, FetchedSecret),
 ) -> Connections {
-    let namespace = &resolution.pipeline.namespace;
+    let namespace = &sources.namespace;
     let fleet_name = |source: &ConnectionSource| match source {
         ConnectionSource::Fleet(name) => Some(name.clone()),
         ConnectionSource::Secret(_) => None,
     };
     let kafka = text(Part::Kafka, kafka).and_then(|secret| {
-        let settings = fleet_name(&resolution.kafka).and_then(|name| fleet.connections.kafka.get(&name));
-        connections::kafka(&resolution.kafka, namespace, settings, &secret)
+        let settings = fleet_name(&sources.kafka).and_then(|name| fleet.connections.kafka.get(&name));
+        connections::kafka(&sources.kafka, namespace, settings, &secret)
     });
     let clickhouse = text(Part::ClickHouse, clickhouse).and_then(|secret| {
         let settings =
-            fleet_name(&resolution.clickhouse).and_then(|name| fleet.connections.clickhouse.get(&name));
-        connections::clickhouse(&resolution.clickhouse, namespace, settings, &secret)
+            fleet_name(&sources.clickhouse).and_then(|name| fleet.connections.clickhouse.get(&name));
+        connections::clickhouse(&sources.clickhouse, namespace, settings, &secret)
     });
     Connections { kafka, clickhouse }
 }

@@ -24,7 +24,7 @@ pub use credentials::Files;
 pub use labels::{
     Component, MANAGED_BY_LABEL, MANAGER, Owner, PIPELINE_LABEL, PLAN_ANNOTATION, selector_text,
 };
-pub use plan::KEY as PLAN_KEY;
+pub use plan::{KEY as PLAN_KEY, name as plan_name};
 
 /// All that the objects of one pipeline are made of.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ fn plan() -> Plan {
         "source": {
             "connection": {"bootstrapServers": "kafka:9092", "securityProtocol": "PLAINTEXT"},
             "topic": "shop.orders", "topicId": "AAAAAAAAAAAAAAAAAAAAAA", "clusterId": "c",
-            "group": "caudal.shop.orders", "startFrom": {"position": "Earliest"},
+            "group": "caudal.shop.orders", "startFrom": {"position": "earliest"},
             "isolationLevel": "ReadCommitted", "deadLetter": {"topic": "shop.orders.dead-letters"},
         },
         "fields": [{"name": "id", "type": "UInt64"}],

@@ -6,11 +6,11 @@ use std::time::Duration;
 use caudal_model::ddl::{ExistingColumn, ExistingTable};
 use caudal_service::credentials::Login;
 use clickhouse::query::Query;
-use clickhouse::{Client, Compression, Row};
+use clickhouse::{Client, Row};
 use serde::Deserialize;
 
+use super::ClickHouseError;
 use super::error::classify;
-use super::{ClickHouseError, tls};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -62,19 +62,9 @@ pub struct Admin {
 impl Admin {
     pub fn connect(access: &ClickHouseAccess) -> Result<Self, ClickHouseError> {
         let ClickHouseAccess { url, admin, ca } = access;
-        let client = match ca {
-            None => Client::default(),
-            Some(ca) => {
-                tls::client(ca).map_err(|detail| ClickHouseError::Settings { url: url.clone(), detail })?
-            }
-        };
-        let mut client = client
-            .with_url(url)
-            .with_compression(Compression::None)
+        let client = caudal_service::clickhouse::client(url, admin.as_ref(), ca.as_deref())
+            .map_err(|error| ClickHouseError::Settings { url: url.clone(), detail: format!("{error:#}") })?
             .with_product_info("caudal-operator", caudal_service::VERSION);
-        if let Some(login) = admin {
-            client = client.with_user(&login.username).with_password(&login.password);
-        }
         Ok(Self { client, url: url.clone() })
     }
 

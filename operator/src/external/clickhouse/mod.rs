@@ -2,7 +2,6 @@
 
 mod client;
 mod error;
-mod tls;
 
 pub use client::{Admin, ClickHouseAccess, Table};
 pub use error::ClickHouseError;

@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 use crate::process::Keeper;
 use crate::progress::Heartbeat;
 
-/// `$CAUDAL_CACHE`, else `$XDG_CACHE_HOME`, else `~/.cache`; and `caudal` in it.
+/// `$CAUDAL_CACHE`, else `caudal` in `$XDG_CACHE_HOME`, else in `~/.cache`.
 pub fn root() -> anyhow::Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("CAUDAL_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME"))
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+    let folder = set("CAUDAL_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|base| base.join("caudal")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/caudal")))
         .context("find a cache folder: none of CAUDAL_CACHE, XDG_CACHE_HOME and HOME is set")?;
-    Ok(std::path::absolute(base)?.join("caudal"))
+    Ok(std::path::absolute(folder)?)
 }
 
 /// The folder of `part` for these inputs. `make` fills it when it is not there

@@ -39,13 +39,17 @@ impl ClickHouse {
     /// when the value is dropped or this process ends in any way.
     pub fn start() -> anyhow::Result<Self> {
         let folder = crate::temporary_folder("clickhouse")?;
-        Self::start_in(&folder, None)
+        let keeper = Arc::new(Keeper::start(&folder)?);
+        Self::start_in(&folder, None, keeper)
     }
 
-    /// Like `start`, in a folder that is removed at the end. `pods` is a further
+    /// Like `start`, in a folder that the keeper knows. `pods` is a further
     /// address, reachable from pods, to listen on.
-    pub(crate) fn start_in(folder: &Path, pods: Option<Ipv4Addr>) -> anyhow::Result<Self> {
-        let keeper = Arc::new(Keeper::start(folder)?);
+    pub(crate) fn start_in(
+        folder: &Path,
+        pods: Option<Ipv4Addr>,
+        keeper: Arc<Keeper>,
+    ) -> anyhow::Result<Self> {
         let ports = [Port::take()?, Port::take()?];
         let settings = config::Settings {
             folder: folder.to_owned(),
@@ -75,11 +79,7 @@ impl ClickHouse {
     }
 
     pub fn query_as(&self, user: User, sql: &str) -> anyhow::Result<String> {
-        let answer = server::query(self.settings.http, user, sql, Duration::from_mins(1))
-            .with_context(|| format!("query ClickHouse: {sql}"))?;
-        let text = answer.body.trim_end_matches('\n');
-        ensure!(answer.status == 200, "query ClickHouse: {sql}\n{text}");
-        Ok(text.to_owned())
+        query(self.settings.http, user, sql, Duration::from_mins(1))
     }
 
     /// Ends the server with SIGKILL. A server that does not run stays so.
@@ -122,6 +122,14 @@ impl ClickHouse {
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs one statement on a server of this machine and gives its answer.
+pub(crate) fn query(port: u16, user: User, sql: &str, limit: Duration) -> anyhow::Result<String> {
+    let answer = server::query(port, user, sql, limit).with_context(|| format!("query ClickHouse: {sql}"))?;
+    let text = answer.body.trim_end_matches('\n');
+    ensure!(answer.status == 200, "query ClickHouse: {sql}\n{text}");
+    Ok(text.to_owned())
 }
 
 pub use install::prepare;

@@ -4,6 +4,7 @@
 mod broker;
 mod install;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,13 +32,17 @@ impl Kafka {
     /// the value is dropped or this process ends in any way.
     pub fn start() -> anyhow::Result<Self> {
         let folder = crate::temporary_folder("kafka")?;
-        Self::start_in(&folder, None)
+        let keeper = Arc::new(Keeper::start(&folder)?);
+        Self::start_in(&folder, None, keeper)
     }
 
-    /// Like `start`, in a folder that is removed at the end. `pods` is a further
+    /// Like `start`, in a folder that the keeper knows. `pods` is a further
     /// address, reachable from pods, on which SASL is served at port 9092.
-    pub(crate) fn start_in(folder: &Path, pods: Option<std::net::Ipv4Addr>) -> anyhow::Result<Self> {
-        let keeper = Arc::new(Keeper::start(folder)?);
+    pub(crate) fn start_in(
+        folder: &Path,
+        pods: Option<Ipv4Addr>,
+        keeper: Arc<Keeper>,
+    ) -> anyhow::Result<Self> {
         let ports = [Port::take()?, Port::take()?, Port::take()?];
         let settings = broker::Settings {
             folder: folder.to_owned(),

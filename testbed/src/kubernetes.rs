@@ -2,11 +2,17 @@
 //! controllers, and a node that runs pods.
 
 mod binary;
+mod cgroups;
 mod client;
 mod control;
 mod control_plane;
 mod credentials;
+mod network;
+mod node;
 
 pub use binary::binary as prepare;
+pub(crate) use cgroups::folders as cgroup_folders;
 pub use client::Client;
 pub use control_plane::ControlPlane;
+pub(crate) use network::{INSTANCES, Network};
+pub(crate) use node::{Layout, Node, init};

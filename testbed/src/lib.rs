@@ -8,13 +8,21 @@
 
 mod cache;
 pub mod clickhouse;
+mod debian;
 mod http;
+pub mod image;
 pub mod kafka;
 pub mod kubernetes;
 mod ports;
+mod preflight;
 mod process;
 pub mod progress;
+pub mod stack;
 pub mod wait;
+
+use std::path::Path;
+
+pub use stack::{Options, Stack};
 
 /// A fixed account of a part. The parts hold test data on addresses of this
 /// machine only, so that the passwords are no secrets.
@@ -29,4 +37,16 @@ fn temporary_folder(part: &str) -> anyhow::Result<std::path::PathBuf> {
     use anyhow::Context as _;
     let prefix = format!("caudal-{part}-");
     Ok(tempfile::Builder::new().prefix(&prefix).tempdir().context("make a temporary folder")?.keep())
+}
+
+/// What the program `testbed` runs as the first process of a node.
+#[doc(hidden)]
+pub fn run_node(layout: &Path) -> anyhow::Result<()> {
+    kubernetes::init::run(layout)
+}
+
+/// What the program `testbed` runs as the supervisor of a stack.
+#[doc(hidden)]
+pub fn run_supervisor(name: &str, instance: u8) -> anyhow::Result<()> {
+    stack::supervisor::run(name, instance)
 }

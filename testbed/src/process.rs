@@ -23,7 +23,8 @@ use nix::unistd::Pid;
 
 use crate::progress;
 
-/// Reads "started GROUP" and "ended GROUP"; `$1` is the folder.
+/// Reads "started GROUP" and "ended GROUP"; the arguments are what to remove.
+/// A cgroup's folders go only once the processes in it have gone.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM QUIT
 groups=' '
@@ -34,7 +35,19 @@ while read -r act group; do
   esac
 done
 for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
-for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" && break; sleep 0.1; done
+remove() {
+  case $1 in
+    /sys/fs/cgroup/*) find "$1" -depth -type d -exec rmdir {} \; ;;
+    *) rm -rf -- "$1" ;;
+  esac
+}
+for path; do
+  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    remove "$path"
+    [ -e "$path" ] || break
+    sleep 0.2
+  done
+done
 "#;
 
 pub struct Keeper {
@@ -44,17 +57,24 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// Keeps one folder.
     pub fn start(folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(&[folder.to_owned()], Stdio::null())
+    }
+
+    /// Keeps folders and cgroups. `held` stays open until all are removed: a
+    /// locked file stays locked.
+    pub fn start_with(paths: &[PathBuf], held: Stdio) -> anyhow::Result<Self> {
         let mut shell = Command::new("sh")
             .args(["-c", SCRIPT, "caudal-testbed-keeper"])
-            .arg(folder)
+            .args(paths)
             .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(held)
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .with_context(|| format!("start the keeper of {}", folder.display()))?;
+            .context("start the keeper of temporary folders")?;
         let pipe = shell.stdin.take().map(OwnedFd::from);
         Ok(Self { shell: Mutex::new(shell), pipe })
     }

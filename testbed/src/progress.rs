@@ -1,5 +1,6 @@
 //! Long work → lines that tell a person what goes on, at least one a minute.
 
+use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -38,20 +39,27 @@ impl<'a> Heartbeat<'a> {
     }
 }
 
-/// Runs a command to its end, telling that it does. `what` is an act and its
-/// object ("compile Kubernetes"); an error carries the end of the output.
-pub fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
+/// Runs a command to its end, telling that it does, and gives what it printed.
+/// `what` is an act and its object ("compile Kubernetes"); an error carries the
+/// end of the output.
+pub fn run(what: &str, command: &mut Command) -> anyhow::Result<String> {
     say(what);
-    let mut output = tempfile::tempfile().context("make a file for output")?;
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+    let (mut output, mut errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
     let status = finish(what, command)?;
+    let output = read(&mut output).with_context(|| format!("{what}: read its output"))?;
     if status.success() {
-        return Ok(());
+        return Ok(output);
     }
-    let mut text = String::new();
-    output.rewind()?;
-    output.read_to_string(&mut text).with_context(|| format!("{what}: read its output"))?;
-    bail!("{what}: {status}\n{}", tail(&text))
+    let errors = read(&mut errors).with_context(|| format!("{what}: read its errors"))?;
+    bail!("{what}: {status}\n{}\n{}", tail(&output), tail(&errors))
+}
+
+fn read(file: &mut File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn finish(what: &str, command: &mut Command) -> anyhow::Result<ExitStatus> {
@@ -83,7 +91,7 @@ mod tests {
     #[test]
     fn an_error_names_the_act_and_shows_the_output() {
         let error = run("build it", Command::new("sh").args(["-c", "echo no disk >&2; exit 3"])).unwrap_err();
-        assert_eq!(error.to_string(), "build it: exit status: 3\nno disk");
+        assert_eq!(error.to_string(), "build it: exit status: 3\n\nno disk");
         let missing = run("build it", &mut Command::new("no-such-tool")).unwrap_err();
         assert_eq!(missing.to_string(), "build it: start no-such-tool");
     }

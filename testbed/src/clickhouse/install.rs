@@ -49,6 +49,7 @@ pub fn prepare() -> anyhow::Result<PathBuf> {
                 .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
                 .current_dir(folder),
         )
+        .map(drop)
     })
 }
 

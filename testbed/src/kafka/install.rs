@@ -24,5 +24,6 @@ pub fn libraries() -> anyhow::Result<PathBuf> {
                 .arg("-DincludeScope=runtime")
                 .arg(format!("-DoutputDirectory={}", folder.display())),
         )
+        .map(drop)
     })
 }

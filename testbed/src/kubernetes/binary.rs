@@ -46,6 +46,7 @@ fn build(folder: &Path, linker_flags: &str) -> anyhow::Result<()> {
             ".",
         ]),
     )
+    .map(drop)
 }
 
 fn go(folder: &Path) -> Command {

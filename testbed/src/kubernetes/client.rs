@@ -23,6 +23,11 @@ impl Client {
         self.run("kubectl", arguments, "")
     }
 
+    /// Runs kubectl with an input and gives what it printed.
+    pub fn kubectl_stdin(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        self.run("kubectl", arguments, input)
+    }
+
     /// Applies manifests, as `kubectl apply --server-side`.
     pub fn kubectl_apply(&self, yaml: &str) -> anyhow::Result<String> {
         self.run("kubectl", &["apply", "--server-side", "-f", "-"], yaml)

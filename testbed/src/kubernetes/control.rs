@@ -1,6 +1,6 @@
 //! Addresses and files → the commands of the control plane's components.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,6 +20,10 @@ pub struct Settings {
 }
 
 impl Settings {
+    pub fn server_address(&self) -> SocketAddr {
+        SocketAddr::from((self.address, self.port))
+    }
+
     pub fn url(&self) -> String {
         format!("https://{}:{}", self.address, self.port)
     }

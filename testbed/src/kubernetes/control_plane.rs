@@ -1,6 +1,7 @@
 //! Nothing → etcd, API server and controllers on free loopback ports, without
 //! a node: everything but running pods, and without root.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl ControlPlane {
             binary: binary()?,
             folder: folder.clone(),
             files: Files::new(&folder),
-            address: std::net::Ipv4Addr::LOCALHOST,
+            address: Ipv4Addr::LOCALHOST,
             port: ports[0].number(),
             etcd_port: ports[1].number(),
             etcd_peer_port: ports[2].number(),
@@ -88,7 +89,7 @@ fn start_components(
     let mut api_server = Process::start("the API server", &mut command, &log("apiserver"), keeper)?;
     wait::until("the API server to be ready", START, || {
         api_server.check_runs()?;
-        Ok(ready(client).then_some(()))
+        Ok(ready(client, settings.server_address()).then_some(()))
     })?;
     let mut command = settings.controller_manager();
     let controllers =
@@ -100,7 +101,9 @@ fn start_components(
     Ok(vec![controllers, api_server, etcd])
 }
 
-/// Whether the API server says that it is ready.
-pub fn ready(client: &Client) -> bool {
-    client.kubeconfig.exists() && client.kubectl(&["get", "--raw=/readyz", "--request-timeout=2s"]).is_ok()
+/// Whether the API server says that it is ready. kubectl is not run before the
+/// server listens, for it takes its time.
+pub fn ready(client: &Client, server: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&server, Duration::from_secs(1)).is_ok()
+        && client.kubectl(&["get", "--raw=/readyz", "--request-timeout=2s"]).is_ok()
 }

@@ -11,14 +11,14 @@ use anyhow::{Context as _, ensure};
 use crate::cache;
 
 /// One who talks to the API server; the name is also that of the file.
-pub struct Identity {
-    pub name: &'static str,
-    pub user: &'static str,
-    pub group: &'static str,
+pub struct Identity<'a> {
+    pub name: &'a str,
+    pub user: &'a str,
+    pub group: &'a str,
 }
 
-pub const ADMIN: Identity = Identity { name: "admin", user: "admin", group: "system:masters" };
-pub const CONTROLLER_MANAGER: Identity = Identity {
+pub const ADMIN: Identity<'_> = Identity { name: "admin", user: "admin", group: "system:masters" };
+pub const CONTROLLER_MANAGER: Identity<'_> = Identity {
     name: "controller-manager",
     user: "system:kube-controller-manager",
     group: "system:kube-controller-manager",
@@ -34,7 +34,7 @@ impl Files {
         Self { folder: folder.to_owned() }
     }
 
-    pub fn kubeconfig(&self, identity: &Identity) -> PathBuf {
+    pub fn kubeconfig(&self, identity: &Identity<'_>) -> PathBuf {
         self.folder.join(format!("{}.kubeconfig", identity.name))
     }
 
@@ -60,7 +60,7 @@ impl Files {
     }
 
     /// Writes everything for a server at `url`.
-    pub fn write(&self, url: &str, identities: &[&Identity]) -> anyhow::Result<()> {
+    pub fn write(&self, url: &str, identities: &[&Identity<'_>]) -> anyhow::Result<()> {
         let mut tokens = Vec::new();
         for identity in identities {
             let token = token();

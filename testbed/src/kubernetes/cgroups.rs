@@ -1,0 +1,56 @@
+//! A name → a cgroup of that name under which a node keeps its pods.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// What a kubelet needs on version 2.
+const CONTROLLERS: &str = "+cpu +cpuset +memory +pids";
+
+/// The folders of the cgroup: one with version 2, one per hierarchy with version 1.
+pub fn folders(name: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let root = Path::new(ROOT);
+    if is_version_2(root) {
+        return Ok(vec![root.join(name)]);
+    }
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root).with_context(|| format!("list {ROOT}"))? {
+        let hierarchy = entry?;
+        // Version 1 links names like `cpu` to the folder `cpu,cpuacct`.
+        let is_hierarchy = hierarchy.file_type()?.is_dir() && hierarchy.file_name() != "unified";
+        if is_hierarchy {
+            folders.push(hierarchy.path().join(name));
+        }
+    }
+    Ok(folders)
+}
+
+/// Makes the cgroup. The kubelet wants it in every hierarchy.
+pub fn create(name: &str) -> anyhow::Result<()> {
+    let root = Path::new(ROOT);
+    if is_version_2(root) {
+        write(&root.join("cgroup.subtree_control"), CONTROLLERS)?;
+    }
+    for folder in folders(name)? {
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let parent = folder.parent().unwrap_or(root);
+        // A new cpuset of version 1 is empty, and takes no process.
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if !is_version_2(root) && folder.join(file).exists() {
+                let all = fs::read_to_string(parent.join(file)).with_context(|| format!("read {file}"))?;
+                write(&folder.join(file), all.trim())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_version_2(root: &Path) -> bool {
+    root.join("cgroup.controllers").exists()
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}

@@ -59,7 +59,11 @@ impl Metrics {
         let Self { requests, seconds, in_flight, shed, clickhouse_seconds, clickhouse_errors, watermark } =
             metrics.clone();
         registry.register("requests", "Requests answered, by route and status code", requests);
-        registry.register("request_seconds", "Time from a request to its answer, by route", seconds);
+        registry.register(
+            "request_seconds",
+            "Time from a request to its answer, by route; server errors are left out",
+            seconds,
+        );
         registry.register("requests_in_flight", "Requests being answered", in_flight);
         registry.register("shed", "Requests refused because too many were running", shed);
         registry.register("clickhouse_seconds", "Time ClickHouse took per query", clickhouse_seconds);
@@ -76,7 +80,9 @@ impl Metrics {
 
     pub fn answered(&self, route: &str, code: u16, after: Duration) {
         self.requests.get_or_create(&RequestLabels { route: route.to_owned(), code }).inc();
-        self.seconds.get_or_create(&RouteLabels { route: route.to_owned() }).observe(after.as_secs_f64());
+        if code < 500 {
+            self.seconds.get_or_create(&RouteLabels { route: route.to_owned() }).observe(after.as_secs_f64());
+        }
     }
 
     pub fn shed(&self) {
@@ -148,12 +154,14 @@ mod tests {
         let (metrics, registry) = Metrics::new(&pipeline);
         assert!(!text(&registry).contains("caudal_api_watermark_age_seconds{"), "unknown is no value");
         metrics.answered("/v1/records", 200, Duration::from_millis(200));
+        metrics.answered("/v1/records", 503, Duration::from_millis(1));
         metrics.watermark(Some(0));
         let guard = metrics.request();
         let shown = text(&registry);
         for line in [
+            r#"caudal_api_request_seconds_count{namespace="shop",pipeline="orders",route="/v1/records"} 1"#,
             r#"caudal_api_requests_total{namespace="shop",pipeline="orders",route="/v1/records",code="200"} 1"#,
-            r#"caudal_api_request_seconds_bucket{le="0.3",namespace="shop",pipeline="orders",route="/v1/records"} 1"#,
+            r#"caudal_api_request_seconds_bucket{namespace="shop",pipeline="orders",le="0.3",route="/v1/records"} 1"#,
             r#"caudal_api_requests_in_flight{namespace="shop",pipeline="orders"} 1"#,
             r#"caudal_api_watermark_age_seconds{namespace="shop",pipeline="orders"} "#,
         ] {

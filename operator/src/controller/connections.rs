@@ -18,7 +18,7 @@ use crate::external::kafka::KafkaAccess;
 pub const CONNECTION_LABEL: &str = "caudal.dev/connection";
 
 /// Which kind of connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     Kafka,
     ClickHouse,
@@ -190,7 +190,7 @@ impl SecretText {
 }
 
 /// What the shared client of a connection is called.
-fn client_name(source: &ConnectionSource, namespace: &str) -> String {
+pub fn client_name(source: &ConnectionSource, namespace: &str) -> String {
     match source {
         ConnectionSource::Fleet(_) => source.to_string(),
         ConnectionSource::Secret(_) => format!("{namespace}/{source}"),

@@ -12,6 +12,7 @@ mod decide;
 mod error;
 mod fetch;
 mod finalize;
+mod heartbeat;
 mod observe;
 mod reason;
 mod reconcile;
@@ -21,5 +22,5 @@ mod status;
 mod survey;
 mod validate;
 
-pub use error::{Backoff, Error};
+pub use error::Backoff;
 pub use run::run;

@@ -9,15 +9,34 @@ use caudal_model::state;
 use crate::external::clickhouse::ClickHouseError;
 use crate::external::kafka::KafkaError;
 
-/// Why a condition is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+/// Declares the reasons and their names, which are one.
+macro_rules! reasons {
+    ($($(#[$documentation:meta])* $name:ident,)*) => {
+        /// Why a condition is what it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$documentation])* $name,)*
+        }
+
+        impl Reason {
+            /// As conditions, Events and labels show it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// Not looked at yet.
     Pending,
     Reconciled,
     Paused,
     ReconciliationPaused,
     Deleting,
+    /// What was recorded wins over what the defaults say now.
     RecordWins,
     RolloutInProgress,
     InvalidSpec,
@@ -34,6 +53,7 @@ pub enum Reason {
     TableChanged,
     TableNotFound,
     TopicNotFound,
+    TopicChanged,
     DeletionBlocked,
     BlockRefused,
     RetentionGap,
@@ -45,7 +65,7 @@ pub enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{self:?}")
+        out.write_str(self.as_str())
     }
 }
 
@@ -58,6 +78,7 @@ impl From<state::Reason> for Reason {
             state::Reason::BlockRefused => Self::BlockRefused,
             state::Reason::RetentionGap => Self::RetentionGap,
             state::Reason::DeadLettersBlocked => Self::DeadLettersBlocked,
+            state::Reason::TopicChanged => Self::TopicChanged,
             state::Reason::TableChanged => Self::TableChanged,
             state::Reason::IntentForeign => Self::IntentForeign,
             state::Reason::PlanRevisionMissing => Self::PlanRevisionMissing,
@@ -108,6 +129,7 @@ impl Reason {
             | Self::TableChanged
             | Self::TableNotFound
             | Self::TopicNotFound
+            | Self::TopicChanged
             | Self::DeletionBlocked
             | Self::UnsupportedServer
             | Self::SchemaIncompatible

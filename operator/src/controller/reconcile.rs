@@ -66,6 +66,7 @@ async fn work(
     mut findings: Findings,
 ) -> Result<Outcome, Error> {
     findings.differences = differences(&resolution);
+    context.metrics.objective(&fetched.owner.namespace, &fetched.owner.name, &resolution.freshness);
     fetched.pipeline = finalize::keep_finalizer(context, &fetched.owner, fetched.pipeline).await?;
     let sources = Sources::of(&resolution);
     let secrets = fetch::secrets(context, &sources).await?;

@@ -10,8 +10,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config};
+use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::reflector::{ObjectRef, store::Writer};
 use kube::runtime::watcher::{self, Config as WatchConfig, watcher};
 use kube::runtime::{
@@ -25,6 +25,8 @@ use super::build::{MANAGED_BY_LABEL, MANAGER, PIPELINE_LABEL};
 use super::claims;
 use super::connections::CONNECTION_LABEL;
 use super::error::Error;
+use super::heartbeat;
+use super::reason::Reason;
 use super::reconcile::reconcile;
 use crate::context::Context;
 
@@ -47,13 +49,16 @@ pub async fn run(context: Arc<Context>, writer: Writer<DataPipeline>, shutdown: 
         .owns_stream(owned::<PodDisruptionBudget>(client))
         .watches_stream(owned::<Pod>(client), |pod: PartialObjectMeta<Pod>| pipeline_of(&pod))
         .watches_stream(labelled::<Secret>(client, CONNECTION_LABEL), users_of(&context))
+        .reconcile_on(heartbeat::changes(Arc::clone(&context)))
         .graceful_shutdown_on(shutdown.cancelled_owned());
     let reconciles = controller.run(step, retry, Arc::clone(&context));
     reconciles
-        .for_each(async |result| {
-            if let Err(error) = result {
-                tracing::debug!(%error, "reconcile");
-            }
+        .for_each(async |result| match result {
+            Err(ControllerError::ObjectNotFound(gone)) => forget(&context, &gone),
+            Err(ControllerError::QueueError(error)) => tracing::warn!(error = %chain(&error), "watch"),
+            // A failed reconcile was logged where its retry was decided.
+            Err(error) => tracing::debug!(%error, "reconcile"),
+            Ok(_) => (),
         })
         .await;
 }
@@ -127,11 +132,30 @@ fn users_of(
     }
 }
 
+/// Drops what is kept of a pipeline that is gone.
+fn forget(context: &Context, gone: &ObjectRef<DynamicObject>) {
+    let namespace = gone.namespace.as_deref().unwrap_or_default();
+    context.metrics.forget(namespace, &gone.name);
+    context.backoff.forget(&ObjectRef::<DataPipeline>::new(&gone.name).within(namespace).to_string());
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 async fn step(pipeline: Arc<DataPipeline>, context: Arc<Context>) -> Result<Action, Error> {
     let key = ObjectRef::from_obj(pipeline.as_ref());
     let started = Instant::now();
+    let running = context.metrics.begin();
     let result = reconcile(&context, &key).await;
-    context.metrics.reconciled(started.elapsed(), result.as_ref().err());
+    drop(running);
+    let problem = match &result {
+        Ok(outcome) => outcome.map(Reason::as_str),
+        Err(error) => Some(error.label()),
+    };
+    context.metrics.reconciled(started.elapsed(), problem);
     let outcome = result?;
     Ok(Action::requeue(context.backoff.after(&key.to_string(), outcome)))
 }
@@ -140,8 +164,7 @@ async fn step(pipeline: Arc<DataPipeline>, context: Arc<Context>) -> Result<Acti
 fn retry(pipeline: Arc<DataPipeline>, error: &Error, context: Arc<Context>) -> Action {
     let key = ObjectRef::from_obj(pipeline.as_ref());
     if !error.is_conflict() {
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        tracing::warn!(pipeline = %key, %error, cause, "reconcile failed");
+        tracing::warn!(pipeline = %key, error = %chain(error), "reconcile failed");
     }
     Action::requeue(context.backoff.after_error(&key.to_string(), error))
 }

@@ -42,6 +42,8 @@ pub async fn write(
             .await
             .map_err(Error::kubernetes("write the status"))?
     };
+    let conditions = written.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    context.metrics.conditions(&owner.namespace, &owner.name, conditions);
     for transition in transitions {
         publish(context, &written, transition).await;
     }

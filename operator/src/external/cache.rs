@@ -47,6 +47,12 @@ impl<Access: PartialEq + Clone, Client> Cache<Access, Client> {
         slots.insert(name.to_owned(), slot);
         Ok(client)
     }
+
+    /// All clients there are, with their connections' names.
+    pub fn clients(&self) -> Vec<(String, Arc<Client>)> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().map(|(name, slot)| (name.clone(), Arc::clone(&slot.client))).collect()
+    }
 }
 
 #[cfg(test)]

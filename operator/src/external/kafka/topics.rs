@@ -35,6 +35,11 @@ impl Admin {
         self.blocking(&format!("describe topic {topic:?}"), request).await
     }
 
+    /// Whether the cluster answers, by the cheapest question there is.
+    pub async fn ping(self: &Arc<Self>) -> Result<(), KafkaError> {
+        self.describe("__consumer_offsets").await.map(drop)
+    }
+
     pub async fn create(&self, topic: &NewTopic) -> Result<Creation, KafkaError> {
         let act = format!("create topic {:?}", topic.name);
         let replication = TopicReplication::Fixed(topic.replication_factor);

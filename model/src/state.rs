@@ -41,6 +41,8 @@ pub enum Reason {
     DeadLettersBlocked,
     /// The table is not the one the plan names.
     TableChanged,
+    /// The topic is not the one the plan names.
+    TopicChanged,
     /// The committed intent is of a newer version or another pipeline.
     IntentForeign,
     /// The plan revision that an open intent names is not there.

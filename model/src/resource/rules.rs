@@ -313,6 +313,7 @@ pub const RULES: &[Rule] = &[
         RESOURCES,
         ".limits",
         "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || \
+         !isQuantity(string(self.requests.cpu)) || !isQuantity(string(self.limits.cpu)) || \
          !quantity(string(self.requests.cpu)).isGreaterThan(quantity(string(self.limits.cpu)))",
         "requests.cpu is above limits.cpu: write a limit that is not below the request",
     ),
@@ -320,6 +321,7 @@ pub const RULES: &[Rule] = &[
         RESOURCES,
         ".limits",
         "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || \
+         !isQuantity(string(self.requests.memory)) || !isQuantity(string(self.limits.memory)) || \
          !quantity(string(self.requests.memory)).isGreaterThan(quantity(string(self.limits.memory)))",
         "requests.memory is above limits.memory: write a limit that is not below the request",
     ),
@@ -343,6 +345,12 @@ pub const RULES: &[Rule] = &[
         "an alias also answers <path>/<key>, so none may lie below another: write paths apart from each other",
     ),
     // Objectives.
+    rule(
+        FRESHNESS,
+        ".objective",
+        "self.objective >= 95.0 && self.objective <= 99.999",
+        "write an objective from 95 to 99.999: below, no fast burn can be told; above, no error is allowed at all",
+    ),
     rule(
         FRESHNESS,
         ".objective",

@@ -22,7 +22,7 @@ pub struct Slo {
 #[serde(rename_all = "camelCase")]
 pub struct FreshnessObjective {
     /// Share of rows in percent, 95–99.999 with at most three decimals.
-    #[schemars(range(min = 95.0, max = 99.999))]
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub objective: f64,
     /// A duration like `10s` or `1m30s`, from 1s to 24h.
     #[schemars(length(min = 2, max = 16))]

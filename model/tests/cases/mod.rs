@@ -53,7 +53,7 @@ pub fn base(name: &str) -> Value {
                 "auth": {"mode": "None"},
                 "replicas": 2,
                 "aliases": [{"path": "/events", "limit": 10}],
-                "resources": {"requests": {"cpu": "50m"}, "limits": {"memory": "64Mi"}},
+                "resources": {"requests": {"cpu": "50m"}, "limits": {"memory": "256Mi"}},
             },
             "slo": {"freshness": {"objective": 99.95, "within": "1m30s"}},
             "deletionPolicy": "Delete",
@@ -109,8 +109,20 @@ pub fn creations() -> Vec<Case> {
     const WITHIN: &str = "/spec/slo/freshness/within";
     const AT_ORDER_BY: &str = "spec.sink.clickhouse.orderBy";
     let mut cases = vec![
-        leaf("metadata", "metadata.name", "/metadata/name", json!("1-begins-with-a-digit"), json!("begins-with-a-letter")),
-        leaf("metadata", "metadata.name", "/metadata/name", json!("dots.are.not.taken"), json!("hyphens-are-taken")),
+        leaf(
+            "metadata",
+            "metadata.name",
+            "/metadata/name",
+            json!("1-begins-with-a-digit"),
+            json!("begins-with-a-letter"),
+        ),
+        leaf(
+            "metadata",
+            "metadata.name",
+            "/metadata/name",
+            json!("dots.are.not.taken"),
+            json!("hyphens-are-taken"),
+        ),
         leaf("metadata", "metadata.name", "/metadata/name", json!("n".repeat(41)), json!("n".repeat(40))),
         field("write a name of letters", NAME, "fare-paid", "fare_paid"),
         field("write a name of letters", NAME, "2nd", "_2nd"),
@@ -122,19 +134,59 @@ pub fn creations() -> Vec<Case> {
         field("write one type of", TYPE, "String; DROP TABLE t", "LowCardinality(String)"),
         field("write one type of", TYPE, "DateTime64(10)", "DateTime64(9)"),
         field("write one type of", TYPE, "Decimal(77, 2)", "Decimal(76,2)"),
-        field("write one type of", TYPE, "DateTime64(3, 'a'b')", "DateTime64(3, 'America/Argentina/Buenos_Aires')"),
+        field(
+            "write one type of",
+            TYPE,
+            "DateTime64(3, 'a'b')",
+            "DateTime64(3, 'America/Argentina/Buenos_Aires')",
+        ),
         field("more digits after the point", TYPE, "Decimal(2, 3)", "Decimal(3, 3)"),
         field("more digits after the point", TYPE, "Decimal(9,10)", "Decimal(10,9)"),
         leaf("spec.schema.fields", "absent nullable member", DEFAULT, json!("none"), Value::Null),
-        field("LowCardinality(String) can't be nullable", "/spec/schema/fields/3/type", "LowCardinality(String)", "String"),
+        field(
+            "LowCardinality(String) can't be nullable",
+            "/spec/schema/fields/3/type",
+            "LowCardinality(String)",
+            "String",
+        ),
         leaf(AT_ORDER_BY, "orderBy sorts by fields", ORDER_BY, json!(["id", "missing"]), json!(["id"])),
         leaf(AT_ORDER_BY, "orderBy can't hold a nullable", ORDER_BY, json!(["note"]), json!(["day"])),
-        leaf(AT_ORDER_BY, "orderBy names a field twice", ORDER_BY, json!(["id", "at", "id"]), json!(["id", "at", "day"])),
+        leaf(
+            AT_ORDER_BY,
+            "orderBy names a field twice",
+            ORDER_BY,
+            json!(["id", "at", "id"]),
+            json!(["id", "at", "day"]),
+        ),
         leaf("spec.api.key", "api.key finds records", "/spec/api/key", json!("missing"), json!("fare")),
-        leaf("spec.deadLetter.topic", "would be read again", "/spec/deadLetter/topic", json!("events"), json!("refused")),
-        leaf("spec.source.kafka.topic", "write such a name for topic", "/spec/source/kafka/topic", json!("a b"), json!("a.b_C-1")),
-        leaf("spec.source.kafka.topic", "write such a name for topic", "/spec/source/kafka/topic", json!(".."), json!("..a")),
-        leaf("spec.deadLetter.topic", "write such a name for deadLetter", "/spec/deadLetter/topic", json!("a/b"), json!("a.b")),
+        leaf(
+            "spec.deadLetter.topic",
+            "would be read again",
+            "/spec/deadLetter/topic",
+            json!("events"),
+            json!("refused"),
+        ),
+        leaf(
+            "spec.source.kafka.topic",
+            "write such a name for topic",
+            "/spec/source/kafka/topic",
+            json!("a b"),
+            json!("a.b_C-1"),
+        ),
+        leaf(
+            "spec.source.kafka.topic",
+            "write such a name for topic",
+            "/spec/source/kafka/topic",
+            json!(".."),
+            json!("..a"),
+        ),
+        leaf(
+            "spec.deadLetter.topic",
+            "write such a name for deadLetter",
+            "/spec/deadLetter/topic",
+            json!("a/b"),
+            json!("a.b"),
+        ),
         leaf(
             "spec.source.kafka.create.config",
             "as Kafka spells them",
@@ -142,12 +194,36 @@ pub fn creations() -> Vec<Case> {
             json!({"retentionMs": "1"}),
             json!({"cleanup.policy": "compact"}),
         ),
-        leaf(ALIAS_AT, "write a path like", ALIASES, json!([{"path": "events"}]), json!([{"path": "/old/events"}])),
-        leaf(ALIAS_AT, "write a path like", ALIASES, json!([{"path": "/events/"}]), json!([{"path": "/events.json"}])),
+        leaf(
+            ALIAS_AT,
+            "write a path like",
+            ALIASES,
+            json!([{"path": "events"}]),
+            json!([{"path": "/old/events"}]),
+        ),
+        leaf(
+            ALIAS_AT,
+            "write a path like",
+            ALIASES,
+            json!([{"path": "/events/"}]),
+            json!([{"path": "/events.json"}]),
+        ),
         leaf(ALIAS_AT, "write a path like", ALIASES, json!([{"path": "/{a}"}]), json!([{"path": "/a"}])),
-        leaf(ALIAS_AT, "the API's own", ALIASES, json!([{"path": "/v1/records"}]), json!([{"path": "/v10/records"}])),
+        leaf(
+            ALIAS_AT,
+            "the API's own",
+            ALIASES,
+            json!([{"path": "/v1/records"}]),
+            json!([{"path": "/v10/records"}]),
+        ),
         leaf(ALIAS_AT, "the API's own", ALIASES, json!([{"path": "/docs"}]), json!([{"path": "/doc"}])),
-        leaf(ALIAS_AT, "the API's own", ALIASES, json!([{"path": "/openapi.json"}]), json!([{"path": "/openapi"}])),
+        leaf(
+            ALIAS_AT,
+            "the API's own",
+            ALIASES,
+            json!([{"path": "/openapi.json"}]),
+            json!([{"path": "/openapi"}]),
+        ),
         leaf(
             ALIAS_AT,
             "none may lie below another",
@@ -155,7 +231,15 @@ pub fn creations() -> Vec<Case> {
             json!([{"path": "/a"}, {"path": "/a/b"}]),
             json!([{"path": "/a"}, {"path": "/ab"}]),
         ),
-        leaf("spec.slo.freshness.objective", "three decimals", OBJECTIVE, json!(99.9999 - 0.01), json!(99.989)),
+        leaf(
+            "spec.slo.freshness.objective",
+            "three decimals",
+            OBJECTIVE,
+            json!(99.9999 - 0.01),
+            json!(99.989),
+        ),
+        leaf("spec.slo.freshness.objective", "from 95 to 99.999", OBJECTIVE, json!(94.999), json!(95)),
+        leaf("spec.slo.freshness.objective", "from 95 to 99.999", OBJECTIVE, json!(100), json!(99.999)),
         leaf("spec.slo.freshness.objective", "three decimals", OBJECTIVE, json!(95.0005), json!(95)),
         leaf("spec.slo.freshness.within", "as a duration", WITHIN, json!("10 s"), json!("10s")),
         leaf("spec.slo.freshness.within", "as a duration", WITHIN, json!("1d"), json!("24h")),
@@ -195,9 +279,27 @@ fn table() -> Vec<Case> {
     const AT: &str = "spec.sink.clickhouse.";
     let secret = |name: &str| json!({"kind": "Secret", "name": name});
     vec![
-        leaf("spec.sink.clickhouse.partitionBy", "partitionBy.field: write", PARTITION_BY, json!("missing"), json!("day")),
-        leaf("spec.sink.clickhouse.partitionBy", "partitionBy.field: write", PARTITION_BY, json!("id"), json!("at")),
-        leaf("spec.sink.clickhouse.partitionBy", "partitionBy.field: write", PARTITION_BY, json!("seen"), json!("at")),
+        leaf(
+            "spec.sink.clickhouse.partitionBy",
+            "partitionBy.field: write",
+            PARTITION_BY,
+            json!("missing"),
+            json!("day"),
+        ),
+        leaf(
+            "spec.sink.clickhouse.partitionBy",
+            "partitionBy.field: write",
+            PARTITION_BY,
+            json!("id"),
+            json!("at"),
+        ),
+        leaf(
+            "spec.sink.clickhouse.partitionBy",
+            "partitionBy.field: write",
+            PARTITION_BY,
+            json!("seen"),
+            json!("at"),
+        ),
         leaf("spec.sink.clickhouse.ttl", "ttl.field: write", TTL, json!("note"), json!("at")),
         leaf("spec.sink.clickhouse.ttl", "ttl.field: write", TTL, json!("seen"), json!("day")),
         leaf(AT, "write a database name", DATABASE, json!("my-shop"), json!("my_shop")),
@@ -265,13 +367,21 @@ fn resources() -> Vec<Case> {
         ),
     ];
     for (at, cpu, memory) in [
-        ("spec.ingest.resources.requests", "/spec/ingest/resources/requests/cpu", "/spec/ingest/resources/requests/memory"),
+        (
+            "spec.ingest.resources.requests",
+            "/spec/ingest/resources/requests/cpu",
+            "/spec/ingest/resources/requests/memory",
+        ),
         (INGEST_LIMITS, "/spec/ingest/resources/limits/cpu", "/spec/ingest/resources/limits/memory"),
-        ("spec.api.resources.requests", "/spec/api/resources/requests/cpu", "/spec/api/resources/requests/memory"),
+        (
+            "spec.api.resources.requests",
+            "/spec/api/resources/requests/cpu",
+            "/spec/api/resources/requests/memory",
+        ),
         (API_LIMITS, "/spec/api/resources/limits/cpu", "/spec/api/resources/limits/memory"),
     ] {
         cases.push(leaf(at, "write cores like", cpu, json!("much"), json!("500m")));
-        cases.push(leaf(at, "write memory like", memory, json!("-1"), json!(64 << 20)));
+        cases.push(leaf(at, "write memory like", memory, json!("-1"), json!(200 << 20)));
     }
     cases
 }
@@ -291,9 +401,22 @@ pub fn changes() -> Vec<Case> {
     vec![
         fixed("spec.source.kafka.topic", "the topic is fixed", topic, json!("others")),
         fixed("spec.source.kafka.topic", "the topic is fixed", topic, Value::Null),
-        Case { before: vec![(topic, Value::Null)], ..fixed("spec.source.kafka.topic", "the topic is fixed", topic, json!("others")) },
-        fixed("spec.source.kafka.connectionRef", "the Kafka connection", "/spec/source/kafka/connectionRef", secret.clone()),
-        fixed("spec.source.kafka.connectionRef", "the Kafka connection", "/spec/source/kafka/connectionRef", Value::Null),
+        Case {
+            before: vec![(topic, Value::Null)],
+            ..fixed("spec.source.kafka.topic", "the topic is fixed", topic, json!("others"))
+        },
+        fixed(
+            "spec.source.kafka.connectionRef",
+            "the Kafka connection",
+            "/spec/source/kafka/connectionRef",
+            secret.clone(),
+        ),
+        fixed(
+            "spec.source.kafka.connectionRef",
+            "the Kafka connection",
+            "/spec/source/kafka/connectionRef",
+            Value::Null,
+        ),
         leaf(
             "spec.source.kafka.create.partitions",
             "can't take partitions away",

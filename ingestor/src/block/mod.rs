@@ -1,0 +1,25 @@
+//! Values → one Native block per partition and flush.
+//!
+//! Columns are kept as the bytes ClickHouse reads, so a sealed block is a list
+//! of slices and nothing is copied on the way out.
+
+mod column;
+mod columns;
+mod dictionary;
+mod sealed;
+
+pub use column::{Column, Encoded, Kind};
+pub use columns::{Columns, Layout, RowId};
+pub use sealed::Block;
+
+/// Appends an unsigned LEB128 number, as Native writes lengths.
+#[inline]
+pub(crate) fn varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        #[allow(clippy::cast_possible_truncation)]
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    out.push(number as u8);
+}

@@ -1,0 +1,213 @@
+//! One message → one row in the columns, or a reason why not.
+//!
+//! Strict: what is accepted is JSON by RFC 8259 and UTF-8 throughout, ignored
+//! fields included, and every value fits its column exactly. A row is in the
+//! columns whole or not at all.
+
+mod datetime;
+mod decimal;
+mod json;
+mod number;
+mod reject;
+mod value;
+
+use std::collections::HashMap;
+
+use caudal_model::plan::Field;
+
+pub use reject::{Reason, Reject};
+
+use crate::block::{Columns, Layout, RowId};
+use json::Cursor;
+
+/// Arrays and objects within a message may nest this deep, itself included.
+pub const MAX_DEPTH: u32 = 64;
+
+/// What an absent field becomes.
+#[derive(Clone, Debug)]
+enum Absent {
+    Refuse,
+    Value(crate::block::Encoded),
+}
+
+/// Decodes messages of one plan. Keeps scratch memory, so that a message costs
+/// no allocation.
+pub struct Decoder {
+    names: Vec<Box<[u8]>>,
+    by_name: HashMap<Box<[u8]>, usize>,
+    absent: Vec<Absent>,
+    /// Messages above this many bytes are refused unread.
+    max_bytes: usize,
+    scratch: Vec<u8>,
+    values: value::Values,
+    /// Row number + 1 in which a field was last seen, by field.
+    seen: Vec<u64>,
+    round: u64,
+    pushed: Vec<usize>,
+}
+
+/// A default that is no value of its field's type.
+#[derive(Debug, thiserror::Error)]
+#[error("read the default of field {field:?}: {reason:?}")]
+pub struct BadDefault {
+    field: String,
+    reason: Reason,
+}
+
+impl Decoder {
+    pub fn new(fields: &[Field], max_bytes: usize) -> Result<Self, BadDefault> {
+        let names: Vec<Box<[u8]>> = fields.iter().map(|field| field.name.as_bytes().into()).collect();
+        let by_name = names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
+        let mut decoder = Self {
+            by_name,
+            absent: vec![Absent::Refuse; names.len()],
+            seen: vec![0; names.len()],
+            names,
+            max_bytes,
+            scratch: Vec::new(),
+            values: value::Values::default(),
+            round: 0,
+            pushed: Vec::with_capacity(fields.len()),
+        };
+        for (index, field) in fields.iter().enumerate() {
+            decoder.absent[index] = decoder.absent(field)?;
+        }
+        Ok(decoder)
+    }
+
+    fn absent(&mut self, field: &Field) -> Result<Absent, BadDefault> {
+        let Some(default) = &field.default else {
+            return Ok(if field.nullable {
+                Absent::Value(crate::block::Encoded::Null)
+            } else {
+                Absent::Refuse
+            });
+        };
+        let layout = Layout::new(std::slice::from_ref(field));
+        let mut columns = Columns::new(&layout);
+        let text = default.to_string();
+        let mut cursor = Cursor::new(text.as_bytes());
+        self.values
+            .push(&mut columns.fields[0], &mut cursor, &mut self.scratch)
+            .map_err(|reason| BadDefault { field: field.name.clone(), reason })?;
+        Ok(Absent::Value(columns.fields[0].single()))
+    }
+
+    /// Appends `message` as a row, or leaves `columns` as they were.
+    pub fn decode(&mut self, columns: &mut Columns, message: &[u8], id: RowId) -> Result<(), Reject> {
+        if message.is_empty() {
+            return Err(Reject::whole(Reason::EmptyMessage));
+        }
+        if message.len() > self.max_bytes {
+            return Err(Reject::whole(Reason::TooLarge));
+        }
+        self.round += 1;
+        self.pushed.clear();
+        let mut cursor = Cursor::new(message);
+        match self.object(columns, &mut cursor).and_then(|()| self.complete(columns)) {
+            Ok(()) => {
+                columns.finish_row(id, message.len());
+                Ok(())
+            }
+            Err(mut reject) => {
+                for field in &self.pushed {
+                    columns.fields[*field].undo();
+                }
+                // Bytes that are no UTF-8 are reported as such, wherever the
+                // parser stumbled first.
+                if reject.reason == Reason::InvalidJson && std::str::from_utf8(message).is_err() {
+                    reject.reason = Reason::InvalidUtf8;
+                }
+                reject.at = reject.at.or(Some(cursor.position()));
+                Err(reject)
+            }
+        }
+    }
+
+    fn object(&mut self, columns: &mut Columns, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
+        cursor.skip_whitespace();
+        if cursor.peek() != Some(b'{') {
+            // Well-formed JSON of another kind is told apart from garbage.
+            cursor.skip_value(&mut self.scratch, MAX_DEPTH)?;
+            cursor.end()?;
+            return Err(Reject::whole(Reason::NotAnObject));
+        }
+        cursor.advance(1);
+        cursor.skip_whitespace();
+        if cursor.take(b'}') {
+            return cursor.end().map_err(Reject::whole);
+        }
+        let mut expected = 0;
+        loop {
+            if !cursor.take(b'"') {
+                return Err(Reject::whole(Reason::InvalidJson));
+            }
+            let key = cursor.text(&mut self.scratch)?;
+            let field = match self.names.get(expected) {
+                Some(name) if **name == *key => Some(expected),
+                _ => self.by_name.get(key).copied(),
+            };
+            cursor.skip_whitespace();
+            if !cursor.take(b':') {
+                return Err(Reject::whole(Reason::InvalidJson));
+            }
+            cursor.skip_whitespace();
+            match field {
+                None => cursor.skip_value(&mut self.scratch, MAX_DEPTH - 1)?,
+                Some(field) => {
+                    if self.seen[field] == self.round {
+                        return Err(Reject::field(Reason::DuplicateKey, field));
+                    }
+                    self.seen[field] = self.round;
+                    self.values
+                        .push(&mut columns.fields[field], cursor, &mut self.scratch)
+                        .map_err(|reason| Reject::field(reason, field))?;
+                    self.pushed.push(field);
+                    expected = field + 1;
+                }
+            }
+            cursor.skip_whitespace();
+            if cursor.take(b',') {
+                cursor.skip_whitespace();
+            } else if cursor.take(b'}') {
+                return cursor.end().map_err(Reject::whole);
+            } else {
+                return Err(Reject::whole(Reason::InvalidJson));
+            }
+        }
+    }
+
+    /// Fills in what the message did not have.
+    fn complete(&mut self, columns: &mut Columns) -> Result<(), Reject> {
+        if self.pushed.len() == self.names.len() {
+            return Ok(());
+        }
+        for field in 0..self.names.len() {
+            if self.seen[field] == self.round {
+                continue;
+            }
+            match &self.absent[field] {
+                Absent::Refuse => return Err(Reject::field(Reason::MissingField, field)),
+                Absent::Value(value) => {
+                    columns.push_encoded(field, value);
+                    self.pushed.push(field);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In words, for the header of a dead letter.
+    pub fn explain(&self, reject: &Reject) -> String {
+        let field = reject.field.and_then(|field| self.names.get(field));
+        match (field.map(|name| String::from_utf8_lossy(name)), reject.at) {
+            (Some(field), Some(at)) => format!("field {field:?} at byte {at}"),
+            (Some(field), None) => format!("field {field:?}"),
+            (None, Some(at)) => format!("at byte {at}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! One partition's life: sealed block → intent → insert → record → completion.
+
+use super::metadata::Promise;
+use super::Outcome;
+
+/// A commit the partition wants; its offset is everything below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub offset: i64,
+    /// The intent it carries; none is idle.
+    pub promise: Option<Promise>,
+}
+
+/// What the caller does next for the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Insert under token 0; anything but a clean answer → SETTLE.
+    Insert(Promise),
+    /// Begin with reading back.
+    Settle(Promise),
+    /// Everything is stored and dead-lettered: write the ledger row.
+    Record(Promise, Outcome),
+    /// The range is complete.
+    Completed(Promise),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is promised.
+    Free,
+    /// Its intent is being committed, or will be.
+    Promising { promise: Promise, settle: bool },
+    /// The sink has it. `stored` and `lettered` are what is still awaited.
+    Storing { promise: Promise, stored: Option<Outcome>, lettered: bool },
+    /// Its ledger row is being written.
+    Recording { promise: Promise },
+    /// Complete but for the commit.
+    Recorded { promise: Promise },
+}
+
+/// A partition's protocol state. Rules 1 and 11 live here.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    committed: i64,
+    /// Something is committed at `committed` that needs no first commit.
+    settled_start: bool,
+    stage: Stage,
+    waiting: Option<Promise>,
+    in_flight: Option<Commit>,
+    /// Ranges that begin below are settled from the start.
+    reconcile_below: i64,
+}
+
+impl Machine {
+    /// Begins at `position`; `commit_first` when that is not yet committed.
+    pub fn at(position: i64, commit_first: bool, reconcile_below: i64) -> Self {
+        Self {
+            committed: position,
+            settled_start: !commit_first,
+            stage: Stage::Free,
+            waiting: None,
+            in_flight: None,
+            reconcile_below,
+        }
+    }
+
+    pub fn committed(&self) -> i64 {
+        self.committed
+    }
+
+    /// The block promised and not completed.
+    pub fn open(&self) -> Option<Promise> {
+        match self.stage {
+            Stage::Free => None,
+            Stage::Promising { promise, .. }
+            | Stage::Storing { promise, .. }
+            | Stage::Recording { promise }
+            | Stage::Recorded { promise } => Some(promise),
+        }
+    }
+
+    /// Whether nothing is under way: a drained partition.
+    pub fn at_rest(&self) -> bool {
+        self.stage == Stage::Free && self.waiting.is_none() && self.in_flight.is_none() && self.settled_start
+    }
+
+    /// Whether another block can be sealed.
+    pub fn takes_block(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// A new block, behind everything sealed before.
+    pub fn sealed(&mut self, promise: Promise) {
+        debug_assert!(self.waiting.is_none());
+        self.waiting = Some(promise);
+    }
+
+    /// Nothing new is promised any more; what is promised goes on.
+    pub fn forget_waiting(&mut self) {
+        if self.in_flight.is_none_or(|commit| commit.promise.is_none()) {
+            self.waiting = None;
+        }
+    }
+
+    /// The commit on its way did not happen, and will not.
+    pub fn commit_refused(&mut self) {
+        self.in_flight = None;
+    }
+
+    /// The block of an intent that was found, built again.
+    pub fn rebuilt(&mut self, promise: Promise) {
+        debug_assert_eq!(self.stage, Stage::Free);
+        self.stage = Stage::Promising { promise, settle: true };
+    }
+
+    /// The block of an intent that was found stored: only its ledger row and
+    /// its completion are missing.
+    pub fn found_stored(&mut self, promise: Promise) -> Action {
+        self.stage = Stage::Recording { promise };
+        Action::Record(promise, Outcome::Settled)
+    }
+
+    /// The commit this partition wants now. It stays wanted until
+    /// [`Machine::begin`] says that it is on its way.
+    pub fn wanted(&self) -> Option<Commit> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        match self.stage {
+            Stage::Promising { promise, .. } => Some(Commit { offset: promise.first, promise: Some(promise) }),
+            Stage::Recorded { promise } => Some(Commit { offset: promise.next, promise: self.waiting }),
+            Stage::Free if self.waiting.is_some() || !self.settled_start => {
+                Some(Commit { offset: self.committed, promise: self.waiting })
+            }
+            _ => None,
+        }
+    }
+
+    /// What is committed, said once more: keeps the group's offsets from
+    /// expiring, and proves that the partition is still ours.
+    pub fn repeated(&self) -> Option<Commit> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        match self.stage {
+            Stage::Free => Some(Commit { offset: self.committed, promise: None }),
+            Stage::Storing { promise, .. } | Stage::Recording { promise } => {
+                Some(Commit { offset: promise.first, promise: Some(promise) })
+            }
+            Stage::Promising { .. } | Stage::Recorded { .. } => None,
+        }
+    }
+
+    /// `commit` is on its way.
+    pub fn begin(&mut self, commit: Commit) {
+        debug_assert!(self.in_flight.is_none());
+        self.in_flight = Some(commit);
+    }
+
+    /// This partition's own code in the commit's answer was 0.
+    pub fn commit_answered(&mut self) -> Vec<Action> {
+        let Some(commit) = self.in_flight.take() else { return Vec::new() };
+        self.settled_start = true;
+        let mut actions = Vec::new();
+        match self.stage {
+            Stage::Recorded { promise } if commit.offset == promise.next => {
+                self.committed = commit.offset;
+                self.stage = Stage::Free;
+                actions.push(Action::Completed(promise));
+                if commit.promise.is_some() {
+                    actions.extend(self.promised());
+                }
+            }
+            Stage::Free if commit.promise.is_some() => actions.extend(self.promised()),
+            Stage::Promising { promise, settle } => actions.push(self.send(promise, settle)),
+            _ => {}
+        }
+        actions
+    }
+
+    fn promised(&mut self) -> Option<Action> {
+        let promise = self.waiting.take()?;
+        Some(self.send(promise, promise.first < self.reconcile_below))
+    }
+
+    fn send(&mut self, promise: Promise, settle: bool) -> Action {
+        self.stage = Stage::Storing { promise, stored: None, lettered: promise.dead_letters == 0 };
+        if settle { Action::Settle(promise) } else { Action::Insert(promise) }
+    }
+
+    /// The rows of the open block are in the table.
+    pub fn stored(&mut self, outcome: Outcome) -> Option<Action> {
+        if let Stage::Storing { stored, .. } = &mut self.stage {
+            *stored = Some(outcome);
+        }
+        self.record()
+    }
+
+    /// The dead letters of the open block are all acknowledged.
+    pub fn lettered(&mut self) -> Option<Action> {
+        if let Stage::Storing { lettered, .. } = &mut self.stage {
+            *lettered = true;
+        }
+        self.record()
+    }
+
+    fn record(&mut self) -> Option<Action> {
+        let Stage::Storing { promise, stored: Some(outcome), lettered: true } = self.stage else { return None };
+        self.stage = Stage::Recording { promise };
+        Some(Action::Record(promise, outcome))
+    }
+
+    /// The ledger has the open block's row.
+    pub fn recorded(&mut self) {
+        if let Stage::Recording { promise } = self.stage {
+            self.stage = Stage::Recorded { promise };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metadata::{Identity, Metadata};
+    use super::super::start::{Known, Start, start};
+    use super::*;
+
+    fn block(first: i64, next: i64, dead_letters: u64) -> Promise {
+        let nonce = u128::from(first.unsigned_abs()) + 1;
+        Promise { first, next, rows: (next - first).unsigned_abs() - dead_letters, dead_letters, nonce }
+    }
+
+    fn commit(machine: &mut Machine) -> Commit {
+        let commit = machine.wanted().expect("wants a commit");
+        machine.begin(commit);
+        commit
+    }
+
+    #[test]
+    fn nothing_is_inserted_before_its_intent_is_committed() {
+        let mut machine = Machine::at(0, false, 0);
+        assert_eq!(machine.wanted(), None);
+        let a = block(0, 10, 0);
+        machine.sealed(a);
+        assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(a) });
+        assert_eq!(machine.wanted(), None, "one commit at a time");
+        assert_eq!(machine.commit_answered(), vec![Action::Insert(a)]);
+    }
+
+    #[test]
+    fn completion_and_the_next_intent_are_one_commit() {
+        let mut machine = Machine::at(0, false, 0);
+        let (a, b) = (block(0, 10, 0), block(10, 15, 0));
+        machine.sealed(a);
+        commit(&mut machine);
+        machine.commit_answered();
+        machine.sealed(b);
+        assert!(!machine.takes_block());
+        assert_eq!(machine.wanted(), None, "a is not stored yet");
+        assert_eq!(machine.stored(Outcome::Clean), Some(Action::Record(a, Outcome::Clean)));
+        assert_eq!(machine.wanted(), None, "a is not in the ledger yet");
+        machine.recorded();
+        assert_eq!(commit(&mut machine), Commit { offset: 10, promise: Some(b) });
+        assert_eq!(machine.commit_answered(), vec![Action::Completed(a), Action::Insert(b)]);
+        machine.stored(Outcome::Settled);
+        machine.recorded();
+        assert_eq!(commit(&mut machine), Commit { offset: 15, promise: None });
+        // A block sealed while the idle commit is out waits for the next one.
+        let c = block(15, 16, 0);
+        machine.sealed(c);
+        assert_eq!(machine.commit_answered(), vec![Action::Completed(b)]);
+        assert_eq!(commit(&mut machine), Commit { offset: 15, promise: Some(c) });
+        assert_eq!(machine.commit_answered(), vec![Action::Insert(c)]);
+    }
+
+    #[test]
+    fn dead_letters_are_acknowledged_before_completion() {
+        let mut machine = Machine::at(0, false, 0);
+        let a = block(0, 10, 2);
+        machine.sealed(a);
+        commit(&mut machine);
+        machine.commit_answered();
+        assert_eq!(machine.stored(Outcome::Clean), None);
+        assert_eq!(machine.lettered(), Some(Action::Record(a, Outcome::Clean)));
+    }
+
+    #[test]
+    fn a_first_position_is_committed_before_anything() {
+        let mut machine = Machine::at(7, true, 0);
+        assert!(!machine.at_rest());
+        assert_eq!(commit(&mut machine), Commit { offset: 7, promise: None });
+        assert_eq!(machine.commit_answered(), vec![]);
+        assert!(machine.at_rest());
+        assert_eq!(machine.repeated(), Some(Commit { offset: 7, promise: None }));
+    }
+
+    #[test]
+    fn what_may_be_stored_already_is_read_back_first() {
+        let mut machine = Machine::at(0, false, 12);
+        for (promise, expected) in [(block(0, 10, 0), true), (block(10, 20, 0), true), (block(20, 30, 0), false)] {
+            machine.sealed(promise);
+            commit(&mut machine);
+            let action = *machine.commit_answered().last().unwrap();
+            assert_eq!(action == Action::Settle(promise), expected, "{promise:?}");
+            machine.stored(Outcome::Settled);
+            machine.recorded();
+            commit(&mut machine);
+            machine.commit_answered();
+        }
+    }
+
+    /// Crashes after every step of one block and starts again from what the
+    /// outside kept: commit, table, ledger. The block must end up complete, and
+    /// an insert may happen only under a committed intent.
+    #[test]
+    fn a_crash_at_any_step_is_recovered() {
+        let identity =
+            Identity { topic_id: "t".into(), pipeline: "n/p".into(), table_uuid: "u".into() };
+        let a = block(0, 10, 0);
+        for crash_after in 0..6 {
+            let mut outside = Outside::default();
+            let mut steps = 0;
+            let mut alive = || {
+                steps += 1;
+                steps <= crash_after
+            };
+            let mut machine = Machine::at(0, false, 0);
+            machine.sealed(a);
+            // Each line is one step that may be the last.
+            let _ = alive()
+                && outside.commit(&mut machine)
+                && alive()
+                && outside.insert(&mut machine)
+                && alive()
+                && outside.record(&mut machine)
+                && alive()
+                && outside.commit(&mut machine);
+
+            let encoded = |promise| {
+                Metadata { identity: identity.clone(), plan_revision: "r".into(), born: 1, promise }
+                    .encode()
+                    .into_bytes()
+            };
+            let known = Known {
+                committed: outside.committed.map(|commit| (commit.offset, encoded(commit.promise))),
+                ledger: outside.ledger,
+                stored: outside.stored.then_some(a.next),
+                stored_of_intent: if outside.stored { a.rows } else { 0 },
+            };
+            match start(&known, &identity, "r").unwrap() {
+                Start::Fresh => assert!(!outside.stored && outside.ledger.is_none()),
+                Start::Resume { position, reconcile, .. } => {
+                    assert_eq!(position, if outside.stored { 10 } else { 0 }, "{crash_after}");
+                    assert_eq!(reconcile, None);
+                }
+                Start::Replay { promise, .. } => {
+                    assert_eq!((promise, outside.stored), (a, false));
+                    let mut machine = Machine::at(0, false, 0);
+                    machine.rebuilt(promise);
+                    commit(&mut machine);
+                    assert_eq!(machine.commit_answered(), vec![Action::Settle(a)]);
+                    machine.stored(Outcome::Settled);
+                    machine.recorded();
+                    assert_eq!(commit(&mut machine).offset, 10);
+                }
+                Start::Complete { promise, .. } => {
+                    assert!(outside.stored);
+                    let mut machine = Machine::at(0, false, 0);
+                    assert_eq!(machine.found_stored(promise), Action::Record(a, Outcome::Settled));
+                    machine.recorded();
+                    assert_eq!(commit(&mut machine), Commit { offset: 10, promise: None });
+                }
+            }
+        }
+    }
+
+    #[derive(Default)]
+    struct Outside {
+        committed: Option<Commit>,
+        stored: bool,
+        ledger: Option<i64>,
+    }
+
+    impl Outside {
+        fn commit(&mut self, machine: &mut Machine) -> bool {
+            self.committed = Some(commit(machine));
+            machine.commit_answered();
+            true
+        }
+
+        fn insert(&mut self, machine: &mut Machine) -> bool {
+            assert!(self.committed.is_some_and(|commit| commit.promise.is_some()));
+            self.stored = true;
+            machine.stored(Outcome::Clean);
+            true
+        }
+
+        fn record(&mut self, machine: &mut Machine) -> bool {
+            self.ledger = machine.open().map(|promise| promise.next);
+            machine.recorded();
+            true
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Commit metadata ⇄ text: at most 512 bytes of ASCII, never empty.
+//!
+//! `caudal/1 intent topic=… pipeline=… table=… plan=… born=… first=… next=…
+//! rows=… dead=… nonce=…`, or `caudal/1 idle` with the first five.
+
+use std::fmt::Write;
+
+const MAGIC: &str = "caudal/";
+const VERSION: u32 = 1;
+/// Kafka's `offset.metadata.max.bytes` is 4096; we promise readers less.
+pub const MAX_BYTES: usize = 512;
+
+/// Whose offsets these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub topic_id: String,
+    /// `<namespace>/<name>`.
+    pub pipeline: String,
+    pub table_uuid: String,
+}
+
+/// A block that is written down before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// First offset of the range.
+    pub first: i64,
+    /// The offset after its last.
+    pub next: i64,
+    pub rows: u64,
+    pub dead_letters: u64,
+    /// Names the block's deduplication tokens.
+    pub nonce: u128,
+}
+
+/// What a commit says besides its offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    pub identity: Identity,
+    /// Of the plan that decides the block's content.
+    pub plan_revision: String,
+    /// How many partitions the topic had when the group began: a partition
+    /// beyond that came later and is read from its beginning.
+    pub born: i32,
+    pub promise: Option<Promise>,
+}
+
+/// Metadata that this pipeline can't go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOurs {
+    /// Empty, or not written by Caudal.
+    Foreign,
+    /// Written by a Caudal that knows more than this one.
+    Newer,
+}
+
+impl Metadata {
+    pub fn encode(&self) -> String {
+        let Self { identity, plan_revision, born, promise } = self;
+        let Identity { topic_id, pipeline, table_uuid } = identity;
+        let kind = if promise.is_some() { "intent" } else { "idle" };
+        let mut text = format!(
+            "{MAGIC}{VERSION} {kind} topic={topic_id} pipeline={pipeline} table={table_uuid} \
+             plan={plan_revision} born={born}"
+        );
+        if let Some(Promise { first, next, rows, dead_letters, nonce }) = promise {
+            let written = write!(
+                text,
+                " first={first} next={next} rows={rows} dead={dead_letters} nonce={nonce:032x}"
+            );
+            debug_assert!(written.is_ok());
+        }
+        debug_assert!(text.is_ascii() && text.len() <= MAX_BYTES);
+        text
+    }
+
+    pub fn parse(text: &[u8]) -> Result<Self, NotOurs> {
+        let text = std::str::from_utf8(text).map_err(|_| NotOurs::Foreign)?;
+        let rest = text.strip_prefix(MAGIC).ok_or(NotOurs::Foreign)?;
+        let (version, rest) = rest.split_once(' ').ok_or(NotOurs::Foreign)?;
+        match version.parse::<u32>() {
+            Ok(VERSION) => parse_fields(rest).ok_or(NotOurs::Foreign),
+            Ok(newer) if newer > VERSION => Err(NotOurs::Newer),
+            _ => Err(NotOurs::Foreign),
+        }
+    }
+}
+
+fn parse_fields(text: &str) -> Option<Metadata> {
+    let mut words = text.split(' ');
+    let kind = words.next()?;
+    let mut field = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
+    let identity = Identity {
+        topic_id: field("topic")?.to_owned(),
+        pipeline: field("pipeline")?.to_owned(),
+        table_uuid: field("table")?.to_owned(),
+    };
+    let plan_revision = field("plan")?.to_owned();
+    let born = field("born")?.parse().ok()?;
+    let promise = match kind {
+        "idle" => None,
+        "intent" => Some(Promise {
+            first: field("first")?.parse().ok()?,
+            next: field("next")?.parse().ok()?,
+            rows: field("rows")?.parse().ok()?,
+            dead_letters: field("dead")?.parse().ok()?,
+            nonce: u128::from_str_radix(field("nonce")?, 16).ok()?,
+        }),
+        _ => return None,
+    };
+    if promise.is_some_and(|promise| promise.first < 0 || promise.next <= promise.first) {
+        return None;
+    }
+    words.next().is_none().then_some(Metadata { identity, plan_revision, born, promise })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(promise: Option<Promise>) -> Metadata {
+        Metadata {
+            identity: Identity {
+                topic_id: "4L6g3nShT-eMCtK--X86sw".into(),
+                pipeline: format!("{}/{}", "n".repeat(63), "p".repeat(40)),
+                table_uuid: "0d2b1f5e-4b0e-4a65-9d0b-2a2c3e4f5a6b".into(),
+            },
+            plan_revision: "0123456789".into(),
+            born: 6,
+            promise,
+        }
+    }
+
+    #[test]
+    fn reads_what_it_wrote_within_the_limit() {
+        let promise = Promise {
+            first: i64::MAX - 1,
+            next: i64::MAX,
+            rows: u64::MAX,
+            dead_letters: u64::MAX,
+            nonce: u128::MAX,
+        };
+        for promise in [None, Some(promise)] {
+            let text = metadata(promise).encode();
+            assert!(text.len() <= MAX_BYTES && text.is_ascii(), "{text}");
+            assert_eq!(Metadata::parse(text.as_bytes()), Ok(metadata(promise)));
+        }
+    }
+
+    #[test]
+    fn tells_foreign_from_newer() {
+        let ours = metadata(None).encode();
+        for (text, expected) in [
+            (String::new(), NotOurs::Foreign),
+            ("leader=3".into(), NotOurs::Foreign),
+            ("caudal/1 nonsense".into(), NotOurs::Foreign),
+            (format!("{ours} more=1"), NotOurs::Foreign),
+            (ours.replace("caudal/1", "caudal/2"), NotOurs::Newer),
+            ("caudal/7 whatever".into(), NotOurs::Newer),
+        ] {
+            assert_eq!(Metadata::parse(text.as_bytes()), Err(expected), "{text}");
+        }
+        assert_eq!(Metadata::parse(&[0xff]), Err(NotOurs::Foreign));
+    }
+}

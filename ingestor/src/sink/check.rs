@@ -1,0 +1,64 @@
+//! Is the table the one the plan names, with the columns we send?
+
+use serde::Deserialize;
+
+use super::{Sink, SinkError};
+
+/// What SETTLE needs to know of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFacts {
+    /// Empty without `PARTITION BY`: then every block is one unit.
+    pub partition_key: String,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    uuid: String,
+    partition_key: String,
+    columns: Vec<(String, String, String)>,
+}
+
+impl Sink {
+    /// Rule 4: an unknown column would be ignored, a missing one filled.
+    pub async fn check_table(&self) -> Result<TableFacts, SinkError> {
+        let sql = "SELECT toString(uuid) AS uuid, partition_key, \
+                   (SELECT groupArray((name, type, default_kind)) FROM system.columns \
+                    WHERE database = {d:String} AND table = {t:String}) AS columns \
+                   FROM system.tables WHERE database = {d:String} AND name = {t:String} FORMAT JSONEachRow";
+        let parameters = [
+            ("param_d", self.database.as_str()),
+            ("param_t", self.table.as_str()),
+            ("output_format_json_named_tuples_as_objects", "0"),
+            ("wait_end_of_query", "1"),
+        ];
+        let connection = self.server.connect().await?;
+        let body = self.server.request(connection, "look up the table", &parameters, vec![sql.into()], None).await?;
+        let name = format!("{}.{}", self.database, self.table);
+        if body.is_empty() {
+            return Err(SinkError::table(format!("table {name} does not exist or is not visible to the user")));
+        }
+        let row: Row = serde_json::from_slice(&body)
+            .map_err(|error| SinkError::unreachable("look up the table", error))?;
+        if row.uuid != self.table_uuid {
+            return Err(SinkError::table(format!(
+                "table {name} is another one than the plan's: its UUID is {}, not {}",
+                row.uuid, self.table_uuid
+            )));
+        }
+        for (column, wanted) in &self.columns {
+            match row.columns.iter().find(|(name, ..)| name == column) {
+                None => return Err(SinkError::table(format!("table {name} has no column {column} {wanted}"))),
+                Some((_, found, _)) if found != wanted => {
+                    return Err(SinkError::table(format!(
+                        "column {column} of table {name} is {found}, not {wanted}"
+                    )));
+                }
+                Some((_, _, kind)) if !matches!(kind.as_str(), "" | "DEFAULT") => {
+                    return Err(SinkError::table(format!("column {column} of table {name} is {kind}")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(TableFacts { partition_key: row.partition_key })
+    }
+}

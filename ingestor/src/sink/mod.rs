@@ -1,0 +1,56 @@
+//! Blocks → ClickHouse over HTTP, and what ClickHouse is asked back.
+
+mod check;
+mod error;
+mod http;
+mod ledger;
+mod read_back;
+mod store;
+
+pub use check::TableFacts;
+pub use error::{Class, SinkError};
+pub use http::Server;
+pub use ledger::LedgerRow;
+pub use read_back::{Asked, Stored as Known};
+pub use store::{Backoff, Lease, Report, Store, Stored};
+
+use caudal_model::Plan;
+use caudal_model::ddl::{quote_identifier, quote_table};
+
+/// A block is in the table at the latest after this, or the server gives up.
+pub const MAX_EXECUTION_SECONDS: u64 = 60;
+
+/// ClickHouse, and the names of what belongs to this pipeline there.
+pub struct Sink {
+    pub server: Server,
+    database: String,
+    table: String,
+    /// Quoted.
+    target: String,
+    ledger: String,
+    source: u64,
+    table_uuid: String,
+    columns: Vec<(String, String)>,
+    insert: String,
+}
+
+impl Sink {
+    pub fn new(plan: &Plan, server: Server) -> Self {
+        let layout = crate::block::Layout::new(&plan.fields);
+        let columns: Vec<_> =
+            layout.columns().map(|(name, native)| (name.to_owned(), native.to_owned())).collect();
+        let target = quote_table(&plan.sink.database, &plan.sink.table);
+        let names = columns.iter().map(|(name, _)| quote_identifier(name)).collect::<Vec<_>>().join(", ");
+        Self {
+            server,
+            database: plan.sink.database.clone(),
+            table: plan.sink.table.clone(),
+            insert: format!("INSERT INTO {target} ({names}) FORMAT Native"),
+            target,
+            ledger: quote_table(&plan.sink.database, &plan.sink.ledger_table),
+            source: plan.source.source_id(),
+            table_uuid: plan.sink.table_uuid.clone(),
+            columns,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Kafka messages → sealed blocks, and the commits around them. One OS thread
+//! owns the consumer and the state of every partition; what waits for
+//! ClickHouse runs elsewhere and answers by [`Event`].
+
+mod commits;
+mod partition;
+mod session;
+mod starting;
+
+pub use partition::Sealed;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::Thread;
+use std::time::Duration;
+
+use caudal_model::Plan;
+use caudal_model::plan::Ingest;
+use caudal_model::state::IngestorState;
+use caudal_service::Credentials;
+
+use crate::block::{Block, Layout};
+use crate::metrics::Metrics;
+use crate::protocol::{Identity, Outcome, Promise};
+use crate::sink::{Asked, Class, Known, LedgerRow, Lease, TableFacts};
+
+/// How long the group waits for a silent member, and how long a commit proves
+/// ownership.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Offsets of an idle group expire after 7 days by default; they are committed
+/// again this often.
+pub const RECOMMIT_EVERY: Duration = Duration::from_secs(3600);
+/// A commit without an answer for so long: the group is joined anew, so that
+/// nothing of it can come later under our feet.
+pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a revoke waits for inserts in flight.
+pub const REVOKE_DEADLINE: Duration = Duration::from_secs(8);
+/// How long a shutdown waits for inserts in flight.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What the asynchronous side is asked.
+pub enum Job {
+    /// What do table and ledger know of these partitions?
+    Prepare { epoch: usize, asked: Vec<Asked> },
+    /// Get this block into the table.
+    Store { epoch: usize, partition: i32, block: Arc<Block>, promise: Promise, settle: bool, lease: Arc<Lease>, facts: TableFacts },
+    /// Write these rows into the ledger.
+    Record { epoch: usize, rows: Vec<LedgerRow> },
+}
+
+/// What it answers. `epoch` says to which session: older ones are void.
+pub enum Event {
+    Prepared { epoch: usize, facts: TableFacts, known: Vec<Known> },
+    Stored { epoch: usize, partition: i32, outcome: Outcome },
+    GaveUp { epoch: usize, partition: i32 },
+    Recorded { epoch: usize, partitions: Vec<i32> },
+    /// A request for the partition (or for all) failed and is repeated.
+    Failed { epoch: usize, partition: Option<i32>, class: Class, message: String },
+    /// It works again.
+    Recovered { epoch: usize, partition: Option<i32> },
+}
+
+/// Everything a session needs; outlives sessions.
+pub struct Context {
+    pub plan: Plan,
+    pub revision: String,
+    pub ingest: Ingest,
+    pub identity: Identity,
+    pub source: u64,
+    pub layout: Layout,
+    pub credentials: Credentials,
+    pub jobs: tokio::sync::mpsc::UnboundedSender<Job>,
+    pub events: Receiver<Event>,
+    pub state: Arc<Mutex<IngestorState>>,
+    pub metrics: Arc<Metrics>,
+    pub shutdown: Arc<AtomicBool>,
+    pub counter: AtomicUsize,
+}
+
+impl Context {
+    pub fn shutting_down(&self) -> bool {
+        self.shutdown.load(Ordering::Relaxed)
+    }
+
+    /// A number never given before in this process.
+    pub fn unique(&self) -> usize {
+        self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Events for the source thread, which is woken for each.
+#[derive(Clone)]
+pub struct Events {
+    sender: Sender<Event>,
+    thread: Thread,
+    closed: Arc<AtomicBool>,
+}
+
+impl Events {
+    pub fn new(sender: Sender<Event>, thread: Thread) -> Self {
+        Self { sender, thread, closed: Arc::default() }
+    }
+
+    pub fn send(&self, event: Event) {
+        // Without a receiver the process is ending.
+        let _ = self.sender.send(event);
+        self.thread.unpark();
+    }
+
+    /// Nobody listens any more: no use in trying again.
+    pub fn closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs until shutdown, joining the group again whenever a session ends.
+pub fn run(context: &Context) -> anyhow::Result<()> {
+    let mut dead_letters = session::dead_letters(context)?;
+    while !context.shutting_down() {
+        let mut session = session::Session::new(context, &mut dead_letters)?;
+        let end = session.run();
+        drop(session);
+        match end {
+            session::End::Shutdown => break,
+            session::End::Rejoin(reason) => {
+                tracing::warn!(reason, "joining the consumer group anew");
+                std::thread::park_timeout(Duration::from_millis(500));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! What `GET /state` says of troubles: since when, and what.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use caudal_model::state::{Reason, Trouble};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// Reports a trouble; one of the same reason keeps its beginning.
+pub fn raise(slot: &mut Option<Trouble>, reason: Reason, message: &str) {
+    let since = match slot.take() {
+        Some(before) if before.reason == reason => before.since,
+        _ => {
+            let now: DateTime<Utc> = SystemTime::now().into();
+            now.to_rfc3339_opts(SecondsFormat::Secs, true)
+        }
+    };
+    *slot = Some(Trouble { reason, message: message.to_owned(), since });
+}
+
+/// Milliseconds since 1970 UTC.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_keeps_its_beginning_until_the_reason_changes() {
+        let mut slot =
+            Some(Trouble { reason: Reason::KafkaUnreachable, message: "a".into(), since: "then".into() });
+        raise(&mut slot, Reason::KafkaUnreachable, "b");
+        assert_eq!(slot.as_ref().map(|trouble| (trouble.since.as_str(), trouble.message.as_str())), Some(("then", "b")));
+        raise(&mut slot, Reason::BlockRefused, "c");
+        assert_ne!(slot.map(|trouble| trouble.since), Some("then".to_owned()));
+    }
+}

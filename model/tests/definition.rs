@@ -179,7 +179,7 @@ fn bounds_names_and_numbers(cluster: &Cluster) -> anyhow::Result<()> {
         ("/spec/ingest/replicas", json!(0), "greater than or equal to 1"),
         ("/spec/ingest/batch/maxRows", json!(1_048_449), "less than or equal to 1048448"),
         ("/spec/sink/clickhouse/engine", json!("Log"), "supported values: \"MergeTree\""),
-        ("/spec/api/auth", Value::Null, "Required value"),
+        ("/spec/api/auth", Value::Null, "auth"),
         ("/spec/api/auth/mode", json!("Basic"), "supported values: \"None\""),
         ("/spec/api/aliases", json!([{"path": "/a"}, {"path": "/a"}]), "Duplicate value"),
         ("/spec/deletionPolicy", json!("Orphan"), "supported values: \"Retain\", \"Delete\""),

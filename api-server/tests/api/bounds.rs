@@ -34,7 +34,7 @@ fn the_most_rows_of_a_page_come_whole() {
     let rows = page["data"].as_array().unwrap();
     assert_eq!(rows.len(), 10000);
     assert!(
-        rows.iter().enumerate().all(|(number, row)| row["id"] == number && row["text"] == number.to_string())
+        rows.iter().enumerate().all(|(number, row)| row["id"] == number && row["text"] == *number.to_string())
     );
     assert!(page["meta"]["next_cursor"].is_string());
 }

@@ -27,7 +27,8 @@ fn walk(api: &Api, query: &str) -> Vec<Value> {
             }
             Some(cursor) => {
                 let link = link.unwrap();
-                path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+                let target = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+                target.clone_into(&mut path);
                 assert!(path.contains(cursor));
             }
         }

@@ -1,6 +1,7 @@
 //! Answers that a healthy ClickHouse gives too rarely to wait for: a stand-in
 //! speaks them, word for word as the real one does.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -55,7 +56,7 @@ fn chunked(headers: &str, chunks: &[&str], complete: bool) -> Vec<u8> {
     let mut text =
         format!("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n{headers}\r\n");
     for chunk in chunks {
-        text += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+        write!(text, "{:x}\r\n{chunk}\r\n", chunk.len()).unwrap();
     }
     if complete {
         text += "0\r\n\r\n";

@@ -1,5 +1,7 @@
 //! The server's binary against a real ClickHouse, over HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod aliases;
 mod bounds;
 mod common;

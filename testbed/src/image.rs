@@ -49,22 +49,22 @@ pub fn pause() -> anyhow::Result<Image> {
     Ok(Image { reference: PAUSE.to_owned(), archive: folder.join("pause.tar") })
 }
 
-/// The image of Caudal's programs, without their symbols. Its tag tells its
-/// contents, so that a changed program means a changed tag.
-pub fn caudal(programs: &[PathBuf], folder: &Path) -> anyhow::Result<Image> {
+/// An image of programs without their symbols, in `/usr/local/bin`, as an archive
+/// in `folder`. Its tag tells its contents: a changed program means a changed tag.
+pub fn of_programs(name: &str, programs: &[PathBuf], folder: &Path) -> anyhow::Result<Image> {
     let stripped = tempfile::tempdir().context("make a temporary folder")?;
     let mut contents = Contents::base()?;
     for program in programs {
-        let name = program.file_name().context("a program's name")?;
-        let without_symbols = stripped.path().join(name);
+        let file = program.file_name().context("a program's name")?;
+        let without_symbols = stripped.path().join(file);
         let output = Command::new("strip").arg("-o").arg(&without_symbols).arg(program).output();
         let output = output.with_context(|| format!("strip {}: start strip", program.display()))?;
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "strip {}: {complaint}", program.display());
-        contents.add_program(&without_symbols, &format!("/usr/local/bin/{}", name.to_string_lossy()))?;
+        contents.add_program(&without_symbols, &format!("/usr/local/bin/{}", file.to_string_lossy()))?;
     }
-    let archive = folder.join("caudal.tar");
-    let tag = |digest: &str| format!("{NAME}:{}-{}", env!("CARGO_PKG_VERSION"), &digest[..12]);
+    let archive = folder.join("image.tar");
+    let tag = |digest: &str| format!("{name}:{}-{}", env!("CARGO_PKG_VERSION"), &digest[..12]);
     let reference = archive::write(&archive, &contents, &[], tag)?;
     Ok(Image { reference, archive })
 }

@@ -21,7 +21,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Start Kubernetes, Kafka and ClickHouse, and install Caudal as it is in this repository.
-    Up(Name),
+    Up {
+        #[command(flatten)]
+        name: Name,
+        /// Neither build nor install Caudal.
+        #[arg(long)]
+        parts_only: bool,
+    },
     /// End a stack and remove all of it.
     Down(Name),
     /// Say what runs, where, and how much memory it takes.
@@ -84,8 +90,8 @@ fn main() -> ExitCode {
 
 fn act(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up(Name { name }) => {
-            Stack::up(&Options::named(&name))?;
+        Command::Up { name: Name { name }, parts_only } => {
+            Stack::up(&if parts_only { Options::parts_only(&name) } else { Options::named(&name) })?;
             print_all(&stack::describe(Some(&name))?);
         }
         Command::Down(Name { name }) => {

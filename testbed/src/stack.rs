@@ -39,11 +39,17 @@ const END: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct Options {
     name: String,
+    caudal: bool,
 }
 
 impl Options {
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned() }
+        Self { name: name.to_owned(), caudal: true }
+    }
+
+    /// Kubernetes, Kafka and ClickHouse without Caudal.
+    pub fn parts_only(name: &str) -> Self {
+        Self { name: name.to_owned(), caudal: false }
     }
 }
 
@@ -59,14 +65,21 @@ impl Stack {
     pub fn up(options: &Options) -> anyhow::Result<Self> {
         preflight::check()?;
         prepare()?;
+        if !options.caudal {
+            return Self::start_or_find(&options.name, &programs::own()?);
+        }
         let programs = programs::build()?;
-        let stack = match find(&options.name)? {
-            Some(state) => Self::ready(state)?,
-            None => Self::start(&options.name, &programs.testbed)?,
-        };
-        let image = image::caudal(&programs.in_pods, &stack.state.layout.run)?;
+        let stack = Self::start_or_find(&options.name, &programs.testbed)?;
+        let image = image::of_programs(image::NAME, &programs.in_pods, &stack.state.layout.run)?;
         stack.install(&image)?;
         Ok(stack)
+    }
+
+    fn start_or_find(name: &str, program: &Path) -> anyhow::Result<Self> {
+        match find(name)? {
+            Some(state) => Self::ready(state),
+            None => Self::start(name, program),
+        }
     }
 
     /// Finds a stack that runs.
@@ -98,7 +111,9 @@ impl Stack {
             }
             Ok(State::read(number)?.filter(|state| state.phase != Phase::Starting))
         })?;
-        Self::ready(state)
+        let stack = Self::ready(state)?;
+        stack.client.kubectl_apply(&release::objects(&stack.state))?;
+        Ok(stack)
     }
 
     fn ready(state: State) -> anyhow::Result<Self> {
@@ -113,6 +128,17 @@ impl Stack {
     /// Ends the stack and waits until nothing of it is left.
     pub fn down(&self) -> anyhow::Result<()> {
         down(&self.state.name).map(drop)
+    }
+
+    /// Kills the process that the stack lives in, as a crash would, and waits
+    /// for nothing.
+    pub fn kill_supervisor(&self) -> anyhow::Result<()> {
+        processes::kill(i32::try_from(self.state.supervisor).context("a process number")?)
+    }
+
+    /// The folder with the stack's data and logs.
+    pub fn data(&self) -> &Path {
+        &self.state.layout.data
     }
 
     /// The administrator's kubeconfig file.
@@ -168,6 +194,11 @@ impl Stack {
         Ok(wanted.map(|process| process.pid).collect())
     }
 
+    /// Makes an image known to the node.
+    pub fn import(&self, image: &Image) -> anyhow::Result<()> {
+        self.state.layout.import(image)
+    }
+
     /// Installs or upgrades Caudal from the chart, with the image of the last `up`.
     pub fn install_chart(&self) -> anyhow::Result<()> {
         let values = self.values_file();
@@ -198,8 +229,7 @@ impl Stack {
             return Ok(());
         }
         say(format_args!("import {}", image.reference));
-        self.state.layout.import(image)?;
-        self.client.kubectl_apply(&release::objects(&self.state))?;
+        self.import(image)?;
         let file = self.values_file();
         fs::write(&file, values).with_context(|| format!("write {}", file.display()))?;
         self.install_chart()?;

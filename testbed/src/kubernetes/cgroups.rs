@@ -9,7 +9,11 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// What a kubelet needs on version 2.
 const CONTROLLERS: &str = "+cpu +cpuset +memory +pids";
 
-/// The folders of the cgroup: one with version 2, one per hierarchy with version 1.
+/// Version 1 may have version 2 beside it, without controllers.
+const UNIFIED: &str = "unified";
+
+/// The folders of the cgroup: one with version 2, one per hierarchy with version
+/// 1. Not all need exist.
 pub fn folders(name: &str) -> anyhow::Result<Vec<PathBuf>> {
     let root = Path::new(ROOT);
     if is_version_2(root) {
@@ -19,8 +23,7 @@ pub fn folders(name: &str) -> anyhow::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(root).with_context(|| format!("list {ROOT}"))? {
         let hierarchy = entry?;
         // Version 1 links names like `cpu` to the folder `cpu,cpuacct`.
-        let is_hierarchy = hierarchy.file_type()?.is_dir() && hierarchy.file_name() != "unified";
-        if is_hierarchy {
+        if hierarchy.file_type()?.is_dir() {
             folders.push(hierarchy.path().join(name));
         }
     }
@@ -33,7 +36,7 @@ pub fn create(name: &str) -> anyhow::Result<()> {
     if is_version_2(root) {
         write(&root.join("cgroup.subtree_control"), CONTROLLERS)?;
     }
-    for folder in folders(name)? {
+    for folder in folders(name)?.into_iter().filter(|folder| !folder.starts_with(root.join(UNIFIED))) {
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let parent = folder.parent().unwrap_or(root);
         // A new cpuset of version 1 is empty, and takes no process.

@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+/// The length of the prefix of the link between host and node.
+pub const LINK_LENGTH: u8 = 30;
 /// How many stacks one machine can have.
 pub const INSTANCES: u8 = 16;
 
@@ -24,10 +26,6 @@ impl Network {
     /// The node, as this machine sees it.
     pub fn node(self) -> Ipv4Addr {
         Ipv4Addr::new(198, 18, self.instance, 2)
-    }
-
-    pub fn link_length(self) -> u8 {
-        30
     }
 
     pub fn pods(self) -> String {

@@ -19,7 +19,7 @@ use super::binary::binary;
 use super::client::Client;
 use super::control::Settings;
 use super::credentials::{ADMIN, CONTROLLER_MANAGER, Files, Identity};
-use super::network::Network;
+use super::network::{LINK_LENGTH, Network};
 use super::{cgroups, control_plane};
 use crate::image::Image;
 use crate::process::{Keeper, Process};
@@ -178,7 +178,7 @@ fn link(network: Network, process: &mut Process) -> anyhow::Result<()> {
         let theirs = fs::read_link(format!("/proc/{pid}/ns/net"))?;
         Ok((theirs != own).then_some(()))
     })?;
-    let host = format!("{}/{}", network.host(), network.link_length());
+    let host = format!("{}/{}", network.host(), LINK_LENGTH);
     let node = network.node().to_string();
     ip(&["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid])?;
     ip(&["address", "add", &host, "dev", &name])?;

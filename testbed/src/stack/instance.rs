@@ -47,7 +47,9 @@ pub fn data_folder(instance: u8) -> anyhow::Result<PathBuf> {
 pub fn clear_dead() -> anyhow::Result<()> {
     let _all = state::lock_all()?;
     for instance in 0..INSTANCES {
-        if let Some(_lock) = state::lock(instance)? {
+        if state::lock_file(instance).exists()
+            && let Some(_lock) = state::lock(instance)?
+        {
             clear(instance)?;
         }
     }

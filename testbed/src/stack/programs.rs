@@ -44,6 +44,15 @@ pub fn build() -> anyhow::Result<Programs> {
     })
 }
 
+/// This crate's own program: this process, or beside it where Cargo puts it for
+/// tests.
+pub fn own() -> anyhow::Result<PathBuf> {
+    let this = env::current_exe().context("find this program")?;
+    let beside = this.ancestors().take(3).skip(1).map(|folder| folder.join("testbed"));
+    let mut places = beside.chain(this.ends_with("testbed").then(|| this.clone()));
+    places.find(|path| path.is_file()).context("find the program testbed: build it first")
+}
+
 /// Cargo's messages → programs by name.
 fn executables(messages: &str) -> HashMap<String, PathBuf> {
     messages

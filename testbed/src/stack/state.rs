@@ -124,6 +124,7 @@ fn open(path: &Path) -> anyhow::Result<File> {
     options.open(path).with_context(|| format!("open {}", path.display()))
 }
 
-fn lock_file(instance: u8) -> PathBuf {
+/// The file whose lock tells that a stack lives. It is never removed.
+pub fn lock_file(instance: u8) -> PathBuf {
     Path::new(RUN).join(format!("{instance}.lock"))
 }

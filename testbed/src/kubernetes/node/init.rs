@@ -17,6 +17,7 @@ use super::config::{CONTAINERD_CONFIG, DNS_CONFIG, KUBELET_CLIENT, KUBELET_CONFI
 use super::{Layout, SCHEDULER, ip, mounts};
 use crate::kubernetes::control::{flag, path_flag};
 use crate::kubernetes::control_plane;
+use crate::kubernetes::network::LINK_LENGTH;
 use crate::{cache, wait as condition};
 
 const START: Duration = Duration::from_mins(3);
@@ -59,7 +60,7 @@ fn arrange_network(layout: &Layout) -> anyhow::Result<()> {
     })?;
     let network = layout.network;
     ip(&["link", "set", "lo", "up"])?;
-    ip(&["address", "add", &format!("{}/{}", network.node(), network.link_length()), "dev", "eth0"])?;
+    ip(&["address", "add", &format!("{}/{}", network.node(), LINK_LENGTH), "dev", "eth0"])?;
     ip(&["link", "set", "eth0", "up"])?;
     ip(&["route", "add", "default", "via", &network.host().to_string()])?;
     for (setting, value) in [("ip_forward", "1"), ("conf/all/rp_filter", "0")] {

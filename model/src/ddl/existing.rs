@@ -110,7 +110,9 @@ fn expect_wanted(column: &ExistingColumn, spec: &TableSpec) -> Result<(), Incomp
     let name = column.name.as_str();
     let wanted = spec.fields.iter().any(|field| field.name == name)
         || METADATA_COLUMNS.iter().any(|metadata| metadata.name == name);
-    let fills_itself = !column.default_kind.is_empty() || column.column_type.starts_with("Nullable(");
+    let fills_itself = !column.default_kind.is_empty()
+        || column.column_type.starts_with("Nullable(")
+        || column.column_type.starts_with("LowCardinality(Nullable(");
     match (wanted, spec.existing) {
         (true, _) => Ok(()),
         (false, true) if fills_itself => Ok(()),

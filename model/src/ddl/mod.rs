@@ -9,7 +9,7 @@ pub use existing::{AddColumn, ExistingColumn, ExistingTable, Incompatible, check
 pub use ledger::{LEDGER_COLUMNS, LedgerSpec, create_ledger};
 pub use table::{
     DEDUPLICATION_WINDOW, METADATA_COLUMNS, METADATA_PREFIX, PartitionBy, TableSpec, Ttl, add_column,
-    add_key_index, create_table,
+    add_key_index, column_type, create_table,
 };
 
 /// A column that Caudal itself adds.

@@ -118,7 +118,11 @@ impl TableSpec {
 
 /// The type of a field's column as `system.columns` prints it.
 pub fn column_type(field: &Field) -> String {
-    if field.nullable { format!("Nullable({})", field.column_type) } else { field.column_type.to_string() }
+    match (&field.column_type, field.nullable) {
+        (ColumnType::LowCardinalityString, true) => "LowCardinality(Nullable(String))".to_owned(),
+        (plain, true) => format!("Nullable({plain})"),
+        (plain, false) => plain.to_string(),
+    }
 }
 
 /// `` `name` Type[ DEFAULT …] ``.
@@ -152,26 +156,22 @@ pub fn create_table(spec: &TableSpec) -> String {
     );
     lines.push("INDEX `kafka_offset` `_kafka_offset` TYPE minmax GRANULARITY 1".to_owned());
     lines.extend(spec.key_index().map(|index| format!("INDEX {index}")));
-    let mut text = format!(
-        "CREATE TABLE IF NOT EXISTS {}\n(\n    {}\n)\nENGINE = {}\n",
-        quote_table(&spec.database, &spec.table),
-        lines.join(",\n    "),
-        spec.engine.as_str(),
-    );
-    if let Some(partition_by) = &spec.partition_by {
-        text += &format!("PARTITION BY {}\n", partition_by.expression());
-    }
-    text += &format!("PRIMARY KEY ({})\n", quote_identifiers(spec.order_by.iter().map(String::as_str)));
-    text += &format!("ORDER BY ({})\n", quote_identifiers(spec.sorting_key()));
-    if let Some(ttl) = &spec.ttl {
-        text += &format!("TTL {}\n", ttl.expression());
-    }
-    text += &format!(
-        "SETTINGS non_replicated_deduplication_window = {}, {DURABLE}\nCOMMENT {}",
-        spec.deduplication_window,
-        quote_string(&spec.comment)
-    );
-    text
+    let order_by = spec.order_by.iter().map(String::as_str);
+    let clauses = [
+        Some(format!("CREATE TABLE IF NOT EXISTS {}", quote_table(&spec.database, &spec.table))),
+        Some(format!("(\n    {}\n)", lines.join(",\n    "))),
+        Some(format!("ENGINE = {}", spec.engine.as_str())),
+        spec.partition_by.as_ref().map(|by| format!("PARTITION BY {}", by.expression())),
+        Some(format!("PRIMARY KEY ({})", quote_identifiers(order_by))),
+        Some(format!("ORDER BY ({})", quote_identifiers(spec.sorting_key()))),
+        spec.ttl.as_ref().map(|ttl| format!("TTL {}", ttl.expression())),
+        Some(format!(
+            "SETTINGS non_replicated_deduplication_window = {}, {DURABLE}",
+            spec.deduplication_window
+        )),
+        Some(format!("COMMENT {}", quote_string(&spec.comment))),
+    ];
+    clauses.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// Adds one column in its place; nothing happens where it is already there.

@@ -1,5 +1,6 @@
 //! All columns of a block: the pipeline's fields and the metadata columns.
 
+use caudal_model::ddl::{self, METADATA_COLUMNS};
 use caudal_model::plan::Field;
 
 use super::column::{Column, Encoded, Kind};
@@ -16,14 +17,6 @@ pub struct Layout {
     fixed_bytes: usize,
 }
 
-/// The metadata columns, behind the fields.
-pub const METADATA: [(&str, &str); 4] = [
-    ("_kafka_source", "UInt64"),
-    ("_kafka_partition", "Int32"),
-    ("_kafka_offset", "Int64"),
-    ("_kafka_timestamp", "DateTime64(3, 'UTC')"),
-];
-
 /// DateTime64(3) holds 1900-01-01 to 2299-12-31; a producer may claim any time.
 const TIMESTAMPS: std::ops::RangeInclusive<i64> = -2_208_988_800_000..=10_413_791_999_999;
 
@@ -34,7 +27,7 @@ impl Layout {
         let fixed = kinds.iter().map(|(kind, nullable)| kind.width().max(1) + usize::from(*nullable)).sum::<usize>();
         Self {
             names: fields.iter().map(|field| field.name.clone()).collect(),
-            native_types: fields.iter().map(native_type).collect(),
+            native_types: fields.iter().map(ddl::column_type).collect(),
             kinds,
             fixed_bytes: fixed + 8 + 4 + 8 + 8,
         }
@@ -43,16 +36,8 @@ impl Layout {
     /// `(name, type)` of every column of the table, as ClickHouse prints them.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.names.iter().zip(&self.native_types);
-        fields.map(|(name, native)| (name.as_str(), native.as_str())).chain(METADATA)
-    }
-}
-
-fn native_type(field: &Field) -> String {
-    let plain = field.column_type.to_string();
-    match (field.nullable, Kind::of(&field.column_type)) {
-        (false, _) => plain,
-        (true, Kind::Dictionary) => "LowCardinality(Nullable(String))".to_owned(),
-        (true, _) => format!("Nullable({plain})"),
+        let metadata = METADATA_COLUMNS.iter().map(|column| (column.name, column.column_type));
+        fields.map(|(name, native)| (name.as_str(), native.as_str())).chain(metadata)
     }
 }
 
@@ -130,7 +115,7 @@ impl Columns {
     /// Turns what was filled into a block and starts again with empty columns.
     pub fn seal(&mut self, layout: &Layout, source: u64, partition: i32) -> Block {
         let rows = self.rows;
-        let mut parts = Vec::with_capacity(self.fields.len() + METADATA.len());
+        let mut parts = Vec::with_capacity(self.fields.len() + METADATA_COLUMNS.len());
         let heads = layout.columns().map(|(name, native)| {
             let mut head = Vec::with_capacity(name.len() + native.len() + 2);
             for text in [name, native] {

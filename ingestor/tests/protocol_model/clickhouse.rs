@@ -5,7 +5,7 @@
 
 use crate::protocol::{Protocol, Successors};
 use crate::rules::Rule;
-use crate::state::{REQUESTS, Record, Request, State, WINDOW, Who};
+use crate::state::{REQUESTS, Record, Request, State, Token, Who};
 use crate::step::{Lost, Outcome, Step};
 use crate::{member, settle};
 
@@ -18,7 +18,7 @@ pub fn steps(protocol: &Protocol, state: &State, into: &mut Successors) {
     }
     into.add(Step::Tick, state, |next| tick(protocol, next));
     if protocol.world.erasure {
-        let age = if protocol.rules.has(Rule::Window) { WINDOW } else { 0 };
+        let age = if protocol.rules.has(Rule::Window) { protocol.world.window } else { 0 };
         for (index, record) in state.records.iter().enumerate() {
             if let Some(Record { token, unit, .. }) = record.filter(|record| record.age >= age) {
                 into.add(Step::Erase { token, unit }, state, |next| next.records[index] = None);
@@ -31,7 +31,10 @@ pub fn steps(protocol: &Protocol, state: &State, into: &mut Successors) {
 }
 
 fn executions(protocol: &Protocol, state: &State, index: usize, request: &Request, into: &mut Successors) {
-    let &Request { token, rows, awaited_by, .. } = request;
+    let &Request { token, rows, awaited_by, renaming, .. } = request;
+    if let (Some(token), true, false) = (token, protocol.world.slow_renames, renaming) {
+        into.add(Step::Renaming { token }, state, |next| write_tokens(protocol, next, index, token));
+    }
     let mut execute = |outcome| {
         into.add(Step::Executed { token, rows, outcome }, state, |next| {
             perform(protocol, next, index, outcome);
@@ -47,10 +50,10 @@ fn executions(protocol: &Protocol, state: &State, index: usize, request: &Reques
     execute(Outcome::Unanswered);
     for unit in (0..protocol.world.units).filter(|&unit| rows & protocol.rows_of(unit) != 0) {
         let known = token.is_some_and(|token| state.record_of(token, unit).is_some());
-        if !known && rows & protocol.rows_of(unit) != rows {
+        if (renaming || !known) && rows & protocol.rows_of(unit) != rows {
             execute(Outcome::FailedAt(unit));
         }
-        if !known && token.is_some() && protocol.world.ghosts {
+        if (renaming || !known && token.is_some()) && protocol.world.ghosts {
             execute(Outcome::GhostAt(unit));
         }
     }
@@ -67,9 +70,28 @@ fn executions(protocol: &Protocol, state: &State, index: usize, request: &Reques
     }
 }
 
+/// Units that are stored or being stored already are left out of the request.
+fn write_tokens(protocol: &Protocol, state: &mut State, index: usize, token: Token) {
+    let mut request = state.requests[index].expect("the request at hand");
+    for unit in 0..protocol.world.units {
+        if request.rows & protocol.rows_of(unit) == 0 {
+            continue;
+        }
+        if state.record_of(token, unit).is_some() {
+            request.rows &= !protocol.rows_of(unit);
+        } else {
+            state.add_record(token, unit);
+        }
+    }
+    if request.rows != 0 {
+        request.renaming = true;
+        state.requests[index] = Some(request);
+    }
+}
+
 /// Stores unit after unit, up to the outcome.
 fn perform(protocol: &Protocol, state: &mut State, index: usize, outcome: Outcome) {
-    let Request { token, rows, .. } = state.requests[index].expect("the request at hand");
+    let Request { token, rows, renaming, .. } = state.requests[index].expect("the request at hand");
     if protocol.rules.has(Rule::BoundedLife) {
         state.requests[index] = None;
     } else if let Some(request) = &mut state.requests[index] {
@@ -79,7 +101,7 @@ fn perform(protocol: &Protocol, state: &mut State, index: usize, outcome: Outcom
         if outcome == Outcome::FailedAt(unit) {
             return;
         }
-        if let Some(token) = token {
+        if let (Some(token), false) = (token, renaming) {
             if state.record_of(token, unit).is_some() {
                 continue;
             }
@@ -101,7 +123,7 @@ fn perform(protocol: &Protocol, state: &mut State, index: usize, outcome: Outcom
 
 fn tick(protocol: &Protocol, state: &mut State) {
     for record in state.records.iter_mut().flatten() {
-        record.age = (record.age + 1).min(WINDOW);
+        record.age = (record.age + 1).min(protocol.world.window);
     }
     for index in 0..state.requests.len() {
         let Some(request) = &mut state.requests[index] else { continue };

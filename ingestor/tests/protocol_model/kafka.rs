@@ -59,8 +59,7 @@ fn owned(protocol: &Protocol, state: &State, owner: Member, into: &mut Successor
         next.owner = None;
         next.hand_over(Who::Owner, Who::Nobody);
     });
-    // With the lease, a member that lost the partition can neither send nor commit: it is as good as gone.
-    if !protocol.rules.has(Rule::Lease) && state.frozen.is_none() {
+    if protocol.world.freezes && state.frozen.is_none() {
         into.add(Step::Freeze, state, |next| {
             next.owner = None;
             next.frozen = Some(owner);

@@ -31,11 +31,30 @@ fn run(name: &str, world: World, rules: Rules) {
 
 #[test]
 fn scratch() {
-    let w = World::DEFAULT;
+    let w = World { freezes: false, ..World::DEFAULT };
     let quiet = World { ghosts: false, erasure: false, power_cuts: false, resets: false, ..w };
     run("quiet", quiet, Rules::ALL);
     run("ghosts", World { ghosts: true, ..quiet }, Rules::ALL);
     run("ghosts+erasure", World { ghosts: true, erasure: true, ..quiet }, Rules::ALL);
-    run("all 2", World { messages: 2, ..w }, Rules::ALL);
     run("all 3", w, Rules::ALL);
+    run("all 4", World { messages: 4, ..w }, Rules::ALL);
+    run("all 3, window 2", World{window: 2, ..w}, Rules::ALL);
+    run("all 3, 3 requests", World { requests: 3, ..w }, Rules::ALL);
+    run("all 3, slow renames window 3", World { slow_renames: true, ..w }, Rules::ALL);
+    run("all 3, slow renames window 4", World { slow_renames: true, window: 4, ..w }, Rules::ALL);
+    run("all 2, freezes", World { messages: 2, freezes: true, ..w }, Rules::ALL);
+    run("all 3, freezes", World { messages: 3, freezes: true, ..w }, Rules::ALL);
+    run("all 2, units", World { messages: 2, units: 2, ..w }, Rules::ALL);
+    run("all 3, units", World { messages: 3, units: 2, ..w }, Rules::ALL);
+    run("all 3, malformed", World { malformed: 2, ..w }, Rules::ALL);
+}
+#[test]
+fn rules() {
+    use Rule::*;
+    let w = World::DEFAULT;
+    for r in [IntentFirst, PartitionCode, RejoinAfterUnknown, NoQueuedCommit, Lease, BoundedLife, ReadBack, SameConnection, FirstToken, VerifyAfter, GhostWait, FreshIntent, SameBlock, ReconcileWait, HeightAfterWait, CutAtStored, StartRow, Window, Fsync] {
+        run(&format!("{r:?}"), w, Rules::ALL.without(r));
+    }
+    run("cut units", World{units: 2, ..w}, Rules::ALL.without(CutAtStored));
+    run("dead", World{malformed: 2, ..w}, Rules::ALL.without(DeadLettersFirst));
 }

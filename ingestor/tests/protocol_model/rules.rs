@@ -80,8 +80,14 @@ pub struct World {
     pub ghosts: bool,
     /// Tokens fall out of the window.
     pub erasure: bool,
+    /// Ticks, each Z long, for which rule 5 keeps a token: two whole Z, and room for the one that has begun.
+    pub window: u8,
     /// Power cuts, and restarts that forget tokens.
     pub power_cuts: bool,
+    /// The rows of a written token come later, while other requests are served.
+    pub slow_renames: bool,
+    /// A member loses the partition, and goes on without knowing.
+    pub freezes: bool,
     /// Committed offsets are reset, deleted or expire.
     pub resets: bool,
 }
@@ -94,7 +100,10 @@ impl World {
         requests: 2,
         ghosts: true,
         erasure: true,
+        window: 3,
         power_cuts: true,
+        slow_renames: false,
+        freezes: true,
         resets: true,
     };
 }

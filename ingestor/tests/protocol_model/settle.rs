@@ -56,7 +56,7 @@ fn send(protocol: &Protocol, state: &State, who: Who, sending: Sending, into: &m
         into.add(Step::Send { who, token, rows }, state, |next| set(next, who, Phase::Settled(block)));
     } else if let Some(slot) = state.requests[..protocol.world.requests].iter().position(Option::is_none) {
         into.add(Step::Send { who, token, rows }, state, |next| {
-            next.requests[slot] = Some(Request { token, rows, age: 0, awaited_by: who });
+            next.requests[slot] = Some(Request { token, rows, age: 0, renaming: false, awaited_by: who });
             set(next, who, phase);
         });
     }
@@ -145,7 +145,8 @@ fn finish(protocol: &Protocol, state: &State, who: Who, block: Block, into: &mut
     let range = (block.first..block.next).fold(0, |range, offset| range | 1 << offset);
     let dead = range & protocol.world.malformed;
     into.add(Step::DeadLetters(who), state, |next| next.dead |= dead);
-    if state.dead & dead == dead || !protocol.rules.has(Rule::DeadLettersFirst) {
+    let owns = who == Who::Owner || !protocol.rules.has(Rule::Lease);
+    if owns && (state.dead & dead == dead || !protocol.rules.has(Rule::DeadLettersFirst)) {
         into.add(Step::Ledger(who), state, |next| {
             next.ledger = next.ledger.max(Some(block.next));
             set(next, who, Phase::Ready { at: block.next });

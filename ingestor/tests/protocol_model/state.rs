@@ -3,8 +3,6 @@
 pub const OFFSETS: usize = 4;
 pub const REQUESTS: usize = 3;
 pub const RECORDS: usize = 8;
-/// Ticks (each Z long) after which a token may fall out of the window: two whole Z and room.
-pub const WINDOW: u8 = 3;
 /// The last fix token; the real limit is 4.
 pub const LAST_FIX: u8 = 1;
 
@@ -58,6 +56,8 @@ pub struct Request {
     /// Offsets as a bit mask.
     pub rows: u8,
     pub age: u8,
+    /// Its tokens are written, its rows are not visible yet.
+    pub renaming: bool,
     pub awaited_by: Who,
 }
 

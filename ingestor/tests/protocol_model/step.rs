@@ -33,6 +33,8 @@ pub enum Step {
     Send { who: Who, token: Option<Token>, rows: u8 },
     ReadBack { who: Who, missing: u8 },
     Executed { token: Option<Token>, rows: u8, outcome: Outcome },
+    /// The tokens are written; the rows come later.
+    Renaming { token: Token },
     /// The request failed before it did anything.
     Refused(Who),
     /// No answer in time; the request goes on.

@@ -14,11 +14,12 @@ mod metrics;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use caudal_service::{admin, shutdown};
+use caudal_service::admin;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector;
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::Settings;
 use crate::context::Context;
@@ -30,14 +31,12 @@ use crate::metrics::Metrics;
 /// Name of the controller in Events.
 const CONTROLLER: &str = "caudal-operator";
 
-/// Runs until a signal; an error when leadership is lost, so that the process
+/// Runs until `shutdown`; an error when leadership is lost, so that the process
 /// starts anew and can't act on what it believed before.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken) -> anyhow::Result<()> {
     let Settings { fleet, admin_address, log_format: _, pod_name, pod_namespace } = settings;
-    let shutdown = shutdown::on_signal()?;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let client = Client::try_default().await.context("set up the Kubernetes client")?;
     let health = admin::serve(
         admin_address,
         Arc::new(registry),

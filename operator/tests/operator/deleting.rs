@@ -1,0 +1,64 @@
+//! What goes with a pipeline, and what stays.
+
+use caudal_model::DataPipeline;
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
+
+use crate::stage::{Scene, spec, with};
+
+fn until_gone(scene: &Scene, name: &str) {
+    scene.until("the pipeline is gone", || scene.get::<DataPipeline>(name).is_none().then_some(()));
+}
+
+#[test]
+fn delete_drops_everything_that_was_made() {
+    let scene = Scene::new("dropping");
+    scene.apply("orders", &with(spec(), "/deletionPolicy", json!("Delete")));
+    scene.until_applied("orders");
+    scene.delete("orders");
+    until_gone(&scene, "orders");
+    assert!(!scene.stage.topics().iter().any(|topic| topic.starts_with("dropping.")));
+    assert!(!scene.stage.has_table("dropping.orders"));
+    assert!(!scene.stage.has_table("dropping.orders__ledger"));
+}
+
+#[test]
+fn retain_keeps_topics_and_tables_and_finds_them_again() {
+    let scene = Scene::new("keeping");
+    scene.apply("orders", &spec());
+    let before = scene.until_applied("orders");
+    scene.delete("orders");
+    until_gone(&scene, "orders");
+    scene
+        .until("the workload is gone", || scene.get::<Deployment>("orders-ingestor").is_none().then_some(()));
+    assert!(scene.stage.topics().iter().any(|topic| topic == "keeping.orders"));
+    assert!(scene.stage.has_table("keeping.orders"));
+    scene.apply("orders", &spec());
+    let after = scene.until_applied("orders");
+    assert_eq!((after.topic_id, after.table_uuid), (before.topic_id, before.table_uuid));
+}
+
+#[test]
+fn the_finalizer_follows_the_policy() {
+    let scene = Scene::new("policy");
+    let finalizers = || scene.get::<DataPipeline>("orders")?.metadata.finalizers;
+    scene.apply("orders", &with(spec(), "/deletionPolicy", json!("Delete")));
+    scene.until("the finalizer is there", || (finalizers()? == ["caudal.dev/cleanup"]).then_some(()));
+    scene.apply("orders", &with(spec(), "/deletionPolicy", json!("Retain")));
+    scene.until("the finalizer is gone", || finalizers().is_none().then_some(()));
+}
+
+#[test]
+fn a_topic_that_was_there_is_used_and_stays() {
+    let scene = Scene::new("lent");
+    scene.apply("maker", &with(spec(), "/source", json!({"kafka": {"topic": "lent-topic"}})));
+    scene.until_applied("maker");
+    scene.delete("maker");
+    until_gone(&scene, "maker");
+    let spec = with(spec(), "/source", json!({"kafka": {"topic": "lent-topic"}}));
+    scene.apply("user", &with(spec, "/deletionPolicy", json!("Delete")));
+    assert!(!scene.until_applied("user").topic_created);
+    scene.delete("user");
+    until_gone(&scene, "user");
+    assert!(scene.stage.topics().iter().any(|topic| topic == "lent-topic"));
+}

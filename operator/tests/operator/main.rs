@@ -1,0 +1,11 @@
+//! The operator against a real API server, Kafka and ClickHouse. There is no
+//! node, so no pod ever runs and `ConsumersReady` stays false.
+
+mod applying;
+mod conflicts;
+mod deleting;
+mod leading;
+mod outages;
+mod schema;
+mod secrets;
+mod stage;

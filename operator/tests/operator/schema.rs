@@ -1,0 +1,90 @@
+//! Fields that are added, and edits a table can't follow.
+
+use caudal_model::resource::DataPipeline;
+use serde_json::json;
+
+use crate::stage::{Scene, spec, with};
+
+#[test]
+fn an_added_field_becomes_a_column_and_a_new_plan() {
+    let scene = Scene::new("added");
+    scene.apply("orders", &spec());
+    scene.until_applied("orders");
+    let before = scene.plan("orders");
+    let fields = json!([
+        {"name": "id", "type": "UInt64"},
+        {"name": "name", "type": "String"},
+        {"name": "note", "type": "String", "nullable": true},
+        {"name": "state", "type": "String", "default": "new"},
+    ]);
+    scene.apply("orders", &with(spec(), "/schema/fields", fields));
+    scene.until_applied("orders");
+    let columns = scene
+        .stage
+        .clickhouse
+        .query("SELECT name, type FROM system.columns WHERE database = 'added' AND table = 'orders' ORDER BY position")
+        .unwrap();
+    assert!(
+        columns.starts_with("id\tUInt64\nname\tString\nnote\tNullable(String)\nstate\tString\n"),
+        "{columns}"
+    );
+    scene.until("a new plan runs", || (scene.plan("orders") != before).then_some(()));
+    assert_eq!(scene.plan("orders").fields.len(), 4);
+}
+
+#[test]
+fn an_edit_the_table_can_not_follow_leaves_the_old_plan_running() {
+    let scene = Scene::new("edits");
+    scene.apply("orders", &spec());
+    scene.until_applied("orders");
+    let before = scene.plan("orders");
+    let fields = json!([
+        {"name": "id", "type": "UInt64"},
+        {"name": "name", "type": "String"},
+        {"name": "note", "type": "String"},
+    ]);
+    scene.apply("orders", &with(spec(), "/schema/fields", fields));
+    let condition = scene.until_condition("orders", "TableReady", "False", "SchemaIncompatible");
+    assert!(condition.message.contains("note"), "{}", condition.message);
+    scene.until_condition("orders", "Ready", "False", "SchemaIncompatible");
+    assert_eq!(scene.plan("orders"), before);
+    scene.apply("orders", &spec());
+    scene.until_applied("orders");
+}
+
+#[test]
+fn more_partitions_are_added_and_none_is_taken() {
+    let scene = Scene::new("wider");
+    let partitions =
+        |count: i32| with(spec(), "/source", json!({"kafka": {"create": {"partitions": count}}}));
+    scene.apply("orders", &partitions(2));
+    scene.until_applied("orders");
+    scene.apply("orders", &partitions(4));
+    scene.until("four are recorded", || {
+        let pipeline: DataPipeline = scene.get("orders")?;
+        (pipeline.status?.resolved?.partitions == Some(4)).then_some(())
+    });
+    assert_eq!(scene.stage.partitions("wider.orders"), 4);
+}
+
+#[test]
+fn a_table_that_is_replaced_is_told() {
+    let scene = Scene::new("replaced");
+    scene.apply("orders", &spec());
+    scene.until_applied("orders");
+    scene.stage.clickhouse.query("DROP TABLE replaced.orders SYNC").unwrap();
+    scene.apply("orders", &with(spec(), "/ingest", json!({"replicas": 2})));
+    scene.until_condition("orders", "TableReady", "False", "TableChanged");
+    assert!(!scene.stage.has_table("replaced.orders"));
+}
+
+#[test]
+fn a_default_that_does_not_parse_is_told_and_nothing_is_made() {
+    let scene = Scene::new("invalid");
+    let fields = json!([{"name": "id", "type": "UInt64", "default": "many"}]);
+    scene.apply("orders", &with(spec(), "/schema/fields", fields));
+    let condition = scene.until_condition("orders", "Ready", "False", "InvalidSpec");
+    assert!(condition.message.contains("spec.schema.fields[id].default"), "{}", condition.message);
+    assert!(!scene.stage.topics().iter().any(|topic| topic == "invalid.orders"));
+    assert!(scene.ingestor("orders").is_none());
+}

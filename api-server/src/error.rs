@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::limits::MAX_URI_BYTES;
+use crate::limits::{MAX_CURSOR_BYTES, MAX_URI_BYTES};
 use crate::query::ParameterError;
 use crate::store::StoreError;
 
@@ -57,7 +57,11 @@ impl Problem {
     }
 
     pub fn uri_too_long() -> Self {
-        Self::new(Code::UriTooLong, format!("path and query may have {MAX_URI_BYTES} bytes"))
+        let detail = format!(
+            "path and query may have {MAX_URI_BYTES} bytes, with a cursor {MAX_CURSOR_BYTES} more; a long cursor \
+             comes from long values in the fields of the order"
+        );
+        Self::new(Code::UriTooLong, detail)
     }
 
     /// The form and the codes of the systems before Caudal: 500 whenever the

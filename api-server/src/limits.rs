@@ -17,6 +17,9 @@ pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 pub const MAX_ANSWERS_BYTES: usize = 64 << 20;
 /// Bytes of a path and query string.
 pub const MAX_URI_BYTES: usize = 8 << 10;
+/// Bytes more when there is a cursor, so that a page that could be asked for
+/// has a next one.
+pub const MAX_CURSOR_BYTES: usize = 4 << 10;
 /// Connections of clients; further ones wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 512;
 

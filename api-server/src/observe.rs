@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::error::{Code, Problem};
-use crate::limits::MAX_URI_BYTES;
+use crate::limits::{MAX_CURSOR_BYTES, MAX_URI_BYTES};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -27,13 +27,8 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
     let request_id = request_id(request.headers());
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| NO_ROUTE.to_owned());
-    let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
-
-    let mut response = if uri_bytes > MAX_URI_BYTES {
-        Problem::uri_too_long().into_response()
-    } else {
-        next.run(request).await
-    };
+    let mut response =
+        if fits(request.uri()) { next.run(request).await } else { Problem::uri_too_long().into_response() };
 
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
@@ -60,6 +55,12 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
         tracing::debug!(request_id, route, status = status.as_u16(), milliseconds, "request answered");
     }
     response
+}
+
+fn fits(uri: &Uri) -> bool {
+    let cursor = uri.query().is_some_and(|query| query.contains("cursor="));
+    let allowed = MAX_URI_BYTES + if cursor { MAX_CURSOR_BYTES } else { 0 };
+    uri.path_and_query().is_none_or(|text| text.as_str().len() <= allowed)
 }
 
 /// The client's id if it is short and plain, else a new one.

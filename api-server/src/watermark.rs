@@ -30,8 +30,9 @@ pub struct Watermark {
 /// Up to where everything is stored, and how late the last of it was.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Mark {
-    /// Every message that Kafka had by the last completed range and that is
-    /// not newer than this is stored. RFC 3339.
+    /// Of the partitions that had lag at their last completed range, the
+    /// newest stored message of the one furthest behind; without lag the newest
+    /// stored message at all. RFC 3339.
     pub message_time: Option<String>,
     /// When the last range was completed. RFC 3339.
     pub stored_at: Option<String>,
@@ -179,8 +180,8 @@ fn parse(line: &str) -> Result<(i32, Range), StoreError> {
     Ok((partition, range))
 }
 
-/// A partition without lag holds nothing back; of those with lag, the one that
-/// is furthest behind counts.
+/// A partition without lag holds nothing back, or one without traffic would
+/// hold it for ever; of those with lag, the one that is furthest behind counts.
 fn message_time(ranges: &BTreeMap<i32, Range>) -> Option<i64> {
     let behind = ranges.values().filter(|range| range.lag() > 0).map(|range| range.newest_message).min();
     behind.unwrap_or_else(|| ranges.values().filter_map(|range| range.newest_message).max())

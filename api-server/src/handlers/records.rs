@@ -12,6 +12,7 @@ use super::{KeyPath, fetch, fetch_by_key, json, no_record};
 use crate::app::App;
 use crate::cursor;
 use crate::error::Problem;
+use crate::limits::{MAX_CURSOR_BYTES, MAX_URI_BYTES};
 use crate::link;
 use crate::query;
 
@@ -46,6 +47,8 @@ pub async fn list(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> Resul
     let mut response = json(rows.into_body("{\"data\":[", &format!("],\"meta\":{}}}", text(&meta))));
     if let Some(cursor) = next {
         let target = HeaderValue::try_from(link::next(&raw, &cursor)).ok();
+        // One that is too long to be asked for would only make proxies fail.
+        let target = target.filter(|target| target.len() <= MAX_URI_BYTES + MAX_CURSOR_BYTES);
         target.and_then(|target| response.headers_mut().insert(header::LINK, target));
     }
     Ok(response)

@@ -84,7 +84,7 @@ fn one(table: &Table) -> Value {
 fn watermark_time() -> Value {
     let mut time = nullable_time();
     time["description"] =
-        json!("Everything up to this message time was stored before the rows were read; null while unknown");
+        json!("Time of the newest message that was stored before the rows were read; null while unknown");
     time
 }
 

@@ -1,6 +1,7 @@
 //! Query string + table → [`Query`] (what is asked, checked and typed) →
 //! [`Statement`] (SQL text and parameters). Pure.
 
+mod errors;
 mod filter;
 mod list;
 mod parse;
@@ -9,8 +10,9 @@ mod value;
 
 use crate::table::ColumnId;
 
+pub use errors::{ErrorCode, ParameterError};
 pub use filter::{Comparison, Filter, OPERATORS, Operator};
-pub use parse::{Defaults, ErrorCode, ParameterError, RESERVED, parse, parse_page};
+pub use parse::{Defaults, RESERVED, parse, parse_page};
 pub use sql::{Statement, record_by_key, records, watermark};
 pub use value::parse as parse_value;
 

@@ -1,36 +1,12 @@
 //! Query string → [`Query`], or every parameter that is wrong.
 
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 
+use super::errors::{ErrorCode, ParameterError};
 use super::filter::{self, Filter, FilterError};
 use super::{DEFAULT_LIMIT, MAX_FILTERS, MAX_LIMIT, MAX_OFFSET, MAX_ORDER_TERMS, Query, Term, list};
 use crate::cursor;
 use crate::table::{ColumnId, Table};
-
-/// One parameter that can't be used, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ParameterError {
-    pub parameter: String,
-    pub code: ErrorCode,
-    /// Names what is allowed instead.
-    pub detail: String,
-}
-
-/// Kinds of [`ParameterError`], a closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum ErrorCode {
-    UnknownParameter,
-    UnknownField,
-    UnknownOperator,
-    WrongType,
-    OutOfRange,
-    Repeated,
-    TooMany,
-    BadSyntax,
-    BadCursor,
-    Conflict,
-}
 
 /// What a path sets when the client does not.
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,34 @@ fn an_answer_of_too_many_bytes_is_refused_whole() {
 }
 
 #[test]
+fn a_table_of_the_most_fields_is_served() {
+    let fields: Vec<String> = (0..256).map(|number| format!("field_{number}: String?")).collect();
+    let fields: Vec<&str> = fields.iter().map(String::as_str).chain(["id: Int64"]).skip(1).collect();
+    let pipeline = Pipeline::create(clickhouse(), &fields, &["id"]);
+    pipeline.insert(clickhouse(), &[json!({"id": 1, "field_255": "x"})], |number| (0, number));
+    let api = Api::serve(&pipeline);
+    for row in [&api.ok("/v1/records")["data"][0], &api.ok("/v1/records/1")["data"], &api.ok("/data/1")] {
+        assert_eq!(row.as_object().unwrap().len(), 256);
+        assert_eq!((&row["field_255"], &row["field_1"]), (&json!("x"), &json!(null)));
+    }
+    assert_eq!(api.ok("/openapi.json")["components"]["parameters"].as_object().unwrap().len(), 5 + 256 + 4);
+}
+
+#[test]
+fn a_page_whose_last_key_is_too_long_for_a_cursor_is_still_a_page() {
+    let pipeline = Pipeline::create(clickhouse(), &["id: String", "n: Int64"], &["id"]);
+    let rows: Vec<_> = (0..3).map(|n| json!({"id": format!("{n}{}", "k".repeat(20_000)), "n": n})).collect();
+    pipeline.insert(clickhouse(), &rows, |number| (0, number));
+    let api = Api::serve(&pipeline);
+    let response = api.get("/v1/records?limit=1&select=n");
+    assert!(!response.headers().contains_key("link"));
+    let page: serde_json::Value = response.json().unwrap();
+    assert_eq!(page["data"], json!([{"n": 0}]));
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    assert_eq!(api.json(&format!("/v1/records?limit=1&cursor={cursor}")).0, 414);
+}
+
+#[test]
 fn the_most_rows_of_a_page_come_whole() {
     let pipeline = Pipeline::create(clickhouse(), &["id: Int64", "text: String"], &["id"]);
     let sink = &pipeline.plan.sink;
@@ -34,7 +62,9 @@ fn the_most_rows_of_a_page_come_whole() {
     let rows = page["data"].as_array().unwrap();
     assert_eq!(rows.len(), 10000);
     assert!(
-        rows.iter().enumerate().all(|(number, row)| row["id"] == number && row["text"] == *number.to_string())
+        rows.iter()
+            .enumerate()
+            .all(|(number, row)| row["id"] == number && row["text"] == *number.to_string())
     );
     assert!(page["meta"]["next_cursor"].is_string());
 }

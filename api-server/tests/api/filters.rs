@@ -146,13 +146,13 @@ fn values_come_out_as_they_went_in() {
     let types = types();
     let fields: Vec<String> = (types.iter().enumerate())
         .map(|(number, (column_type, ..))| format!("f{number}: {column_type}?"))
-        .chain(["id: Int64".to_owned()])
+        .chain(["id: Int64".to_owned(), "word: LowCardinality(String)".to_owned(), "flag: Bool".to_owned()])
         .collect();
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
     let pipeline = Pipeline::create(clickhouse(), &fields, &["id"]);
     let rows: Vec<Value> = (0..3)
         .map(|row| {
-            let mut value = json!({"id": row});
+            let mut value = json!({"id": row, "word": WORDS[row], "flag": row == 2});
             for (number, (_, values, _)) in types.iter().enumerate() {
                 value[format!("f{number}")] = values[row].clone();
             }
@@ -164,6 +164,7 @@ fn values_come_out_as_they_went_in() {
     for (row, inserted) in rows.iter().enumerate() {
         let text = api.get(&format!("/v1/records/{row}")).text().unwrap();
         let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read["data"]["word"], &read["data"]["flag"]), (&inserted["word"], &inserted["flag"]));
         for (number, (column_type, ..)) in types.iter().enumerate() {
             let name = format!("f{number}");
             let expected = match &inserted[&name] {

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn reads_go_durations() {
-        assert_eq!(parse("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(parse("1s500ms"), Some(Duration::from_millis(1500)));
     }
 

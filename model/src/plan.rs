@@ -239,7 +239,8 @@ impl Plan {
     /// SHA-256. Equal plans have equal revisions, so nothing rolls needlessly.
     pub fn revision(&self) -> String {
         let digest = Sha256::digest(self.to_json());
-        digest[..5].iter().map(|byte| format!("{byte:02x}")).collect()
+        let ten_digits = digest[..5].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        format!("{ten_digits:010x}")
     }
 
     /// The part the ingestor reads, so an API change rolls no ingestor.

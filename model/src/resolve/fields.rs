@@ -21,10 +21,6 @@ fn parse(field: &resource::Field) -> Result<Field, Violation> {
         .column_type
         .parse()
         .map_err(|error: crate::types::UnknownType| Violation::new(path("type"), error.to_string()))?;
-    if field.nullable && column_type == ColumnType::LowCardinalityString {
-        let message = "LowCardinality(String) can't be nullable; write type: String";
-        return Err(Violation::new(path("nullable"), message));
-    }
     if field.nullable && field.default.is_some() {
         let message = "an absent nullable field becomes NULL; leave out default, or nullable";
         return Err(Violation::new(path("default"), message));

@@ -184,7 +184,7 @@ fn everything_wrong_is_said_at_once() {
         spec["schema"]["fields"] = json!([
             {"name": "id", "type": "Int8", "default": "300"},
             {"name": "at", "type": "Timestamp"},
-            {"name": "lc", "type": "LowCardinality(String)", "nullable": true},
+            {"name": "lc", "type": "LowCardinality(String)", "nullable": true, "default": "x"},
         ]);
         spec["slo"] = json!({"freshness": {"objective": 99, "within": "soon"}});
         spec["source"]["kafka"]["startFrom"] =
@@ -194,7 +194,7 @@ fn everything_wrong_is_said_at_once() {
     for expected in [
         "spec.schema.fields[id].default: \"300\" is no Int8: write a whole number from -128 to 127",
         "spec.schema.fields[at].type: \"Timestamp\" is no type",
-        "spec.schema.fields[lc].nullable: LowCardinality(String) can't be nullable",
+        "spec.schema.fields[lc].default: an absent nullable field becomes NULL",
         "spec.slo.freshness.within: \"soon\" is no duration",
         "spec.source.kafka.startFrom.timestamp: position Timestamp needs a time",
     ] {

@@ -105,12 +105,6 @@ pub const RULES: &[Rule] = &[
         "!self.nullable || !has(self.default)",
         "an absent nullable member becomes NULL: leave out default, or nullable",
     ),
-    rule(
-        FIELD,
-        ".nullable",
-        "!self.nullable || self.type != 'LowCardinality(String)'",
-        "LowCardinality(String) can't be nullable: write type: String",
-    ),
     // References between fields, sink and API.
     rule(
         SPEC,
@@ -126,14 +120,14 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         SPEC,
-        ".sink.clickhouse.partitionBy",
+        ".sink.clickhouse.partitionBy.field",
         "!has(self.sink.clickhouse.partitionBy) || self.schema.fields.exists(field, field.name == \
          self.sink.clickhouse.partitionBy.field && !field.nullable && field.type.matches('^Date'))",
         "partitionBy.field: write a field of type Date or DateTime64 that is not nullable",
     ),
     rule(
         SPEC,
-        ".sink.clickhouse.ttl",
+        ".sink.clickhouse.ttl.field",
         "!has(self.sink.clickhouse.ttl) || self.schema.fields.exists(field, field.name == \
          self.sink.clickhouse.ttl.field && !field.nullable && field.type.matches('^Date'))",
         "ttl.field: write a field of type Date or DateTime64 that is not nullable",

@@ -76,6 +76,7 @@ use super::{Api, DeadLetter, Ingest, Schema, Sink, Slo, Source};
         description = "The API, inside the cluster."
     )
 )]
+#[expect(clippy::duplicated_attributes, reason = "columns share types and priorities")]
 #[serde(rename_all = "camelCase")]
 pub struct DataPipelineSpec {
     /// Where messages come from.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// One way to break a rule.
 pub struct Case {
     /// Where the API server should name the fault.
-    pub at: &'static str,
+    pub at: String,
     pub message: &'static str,
     /// Changes to [`base`] on both sides.
     pub before: Vec<(&'static str, Value)>,
@@ -83,10 +83,20 @@ fn message(fragment: &str) -> &'static str {
     rule.message
 }
 
-/// One leaf that breaks a rule, and what to write instead.
-fn leaf(at: &'static str, fragment: &str, pointer: &'static str, wrong: Value, right: Value) -> Case {
+/// `/spec/schema/fields/5/name` → `spec.schema.fields[5].name`.
+fn path(pointer: &str) -> String {
+    let steps = pointer.split('/').skip(1);
+    let path = steps.map(|step| match step.parse::<usize>() {
+        Ok(index) => format!("[{index}]"),
+        Err(_) => format!(".{step}"),
+    });
+    path.collect::<String>().split_off(1)
+}
+
+/// One value that breaks the rule that says `fragment`, and what to write instead.
+fn case(fragment: &str, pointer: &'static str, wrong: Value, right: Value) -> Case {
     Case {
-        at,
+        at: path(pointer),
         message: message(fragment),
         before: vec![],
         wrong: vec![(pointer, wrong)],
@@ -94,344 +104,201 @@ fn leaf(at: &'static str, fragment: &str, pointer: &'static str, wrong: Value, r
     }
 }
 
-fn field(fragment: &str, leaf_name: &'static str, wrong: &str, right: &str) -> Case {
-    leaf("spec.schema.fields", fragment, leaf_name, wrong.into(), right.into())
+/// [`case`] with text for values.
+fn text(fragment: &str, pointer: &'static str, wrong: &str, right: &str) -> Case {
+    case(fragment, pointer, wrong.into(), right.into())
 }
 
 /// Manifests that may not be created.
 pub fn creations() -> Vec<Case> {
+    [names(), fields(), topics(), start(), table(), resources(), aliases(), objectives()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn names() -> Vec<Case> {
+    const NAME: &str = "/metadata/name";
+    vec![
+        text("metadata.name", NAME, "1-begins-with-a-digit", "begins-with-a-letter"),
+        text("metadata.name", NAME, "dots.are.not.taken", "hyphens-are-taken"),
+        text("metadata.name", NAME, &"n".repeat(41), &"n".repeat(40)),
+    ]
+}
+
+fn fields() -> Vec<Case> {
     const NAME: &str = "/spec/schema/fields/5/name";
     const TYPE: &str = "/spec/schema/fields/5/type";
-    const DEFAULT: &str = "/spec/schema/fields/3/default";
-    const ORDER_BY: &str = "/spec/sink/clickhouse/orderBy";
-    const ALIASES: &str = "/spec/api/aliases";
-    const OBJECTIVE: &str = "/spec/slo/freshness/objective";
-    const WITHIN: &str = "/spec/slo/freshness/within";
-    const AT_ORDER_BY: &str = "spec.sink.clickhouse.orderBy";
-    let mut cases = vec![
-        leaf(
-            "metadata",
-            "metadata.name",
-            "/metadata/name",
-            json!("1-begins-with-a-digit"),
-            json!("begins-with-a-letter"),
-        ),
-        leaf(
-            "metadata",
-            "metadata.name",
-            "/metadata/name",
-            json!("dots.are.not.taken"),
-            json!("hyphens-are-taken"),
-        ),
-        leaf("metadata", "metadata.name", "/metadata/name", json!("n".repeat(41)), json!("n".repeat(40))),
-        field("write a name of letters", NAME, "fare-paid", "fare_paid"),
-        field("write a name of letters", NAME, "2nd", "_2nd"),
-        field("write a name of letters", NAME, "año", "anno"),
-        field("begin with _kafka_", NAME, "_kafka_offset", "kafka_offset"),
-        field("has a column of this name", NAME, "_partition_id", "_id"),
-        field("write one type of", TYPE, "int", "Int32"),
-        field("write one type of", TYPE, "Nullable(String)", "String"),
-        field("write one type of", TYPE, "String; DROP TABLE t", "LowCardinality(String)"),
-        field("write one type of", TYPE, "DateTime64(10)", "DateTime64(9)"),
-        field("write one type of", TYPE, "Decimal(77, 2)", "Decimal(76,2)"),
-        field(
-            "write one type of",
-            TYPE,
-            "DateTime64(3, 'a'b')",
-            "DateTime64(3, 'America/Argentina/Buenos_Aires')",
-        ),
-        field("more digits after the point", TYPE, "Decimal(2, 3)", "Decimal(3, 3)"),
-        field("more digits after the point", TYPE, "Decimal(9,10)", "Decimal(10,9)"),
-        leaf("spec.schema.fields", "absent nullable member", DEFAULT, json!("none"), Value::Null),
-        field(
-            "LowCardinality(String) can't be nullable",
-            "/spec/schema/fields/3/type",
-            "LowCardinality(String)",
-            "String",
-        ),
-        leaf(AT_ORDER_BY, "orderBy sorts by fields", ORDER_BY, json!(["id", "missing"]), json!(["id"])),
-        leaf(AT_ORDER_BY, "orderBy can't hold a nullable", ORDER_BY, json!(["note"]), json!(["day"])),
-        leaf(
-            AT_ORDER_BY,
-            "orderBy names a field twice",
-            ORDER_BY,
-            json!(["id", "at", "id"]),
-            json!(["id", "at", "day"]),
-        ),
-        leaf("spec.api.key", "api.key finds records", "/spec/api/key", json!("missing"), json!("fare")),
-        leaf(
-            "spec.deadLetter.topic",
-            "would be read again",
-            "/spec/deadLetter/topic",
-            json!("events"),
-            json!("refused"),
-        ),
-        leaf(
-            "spec.source.kafka.topic",
-            "write such a name for topic",
-            "/spec/source/kafka/topic",
-            json!("a b"),
-            json!("a.b_C-1"),
-        ),
-        leaf(
-            "spec.source.kafka.topic",
-            "write such a name for topic",
-            "/spec/source/kafka/topic",
-            json!(".."),
-            json!("..a"),
-        ),
-        leaf(
-            "spec.deadLetter.topic",
-            "write such a name for deadLetter",
-            "/spec/deadLetter/topic",
-            json!("a/b"),
-            json!("a.b"),
-        ),
-        leaf(
-            "spec.source.kafka.create.config",
+    let zone = "DateTime64(3, 'America/Argentina/Buenos_Aires')";
+    vec![
+        text("write a name of letters", NAME, "fare-paid", "fare_paid"),
+        text("write a name of letters", NAME, "2nd", "_2nd"),
+        text("write a name of letters", NAME, "año", "anno"),
+        text("begin with _kafka_", NAME, "_kafka_offset", "kafka_offset"),
+        text("has a column of this name", NAME, "_partition_id", "_id"),
+        text("write one type of", TYPE, "int", "Int32"),
+        text("write one type of", TYPE, "Nullable(String)", "String"),
+        text("write one type of", TYPE, "String; DROP TABLE t", "LowCardinality(String)"),
+        text("write one type of", TYPE, "DateTime64(10)", "DateTime64(9)"),
+        text("write one type of", TYPE, "Decimal(77, 2)", "Decimal(76,2)"),
+        text("write one type of", TYPE, "DateTime64(3, 'a'b')", zone),
+        text("more digits after the point", TYPE, "Decimal(2, 3)", "Decimal(3, 3)"),
+        text("more digits after the point", TYPE, "Decimal(9,10)", "Decimal(10,9)"),
+        case("absent nullable member", "/spec/schema/fields/3/default", json!("none"), Value::Null),
+    ]
+}
+
+fn topics() -> Vec<Case> {
+    const TOPIC: &str = "/spec/source/kafka/topic";
+    const DEAD_LETTERS: &str = "/spec/deadLetter/topic";
+    const CONFIG: &str = "/spec/source/kafka/create/config";
+    const CONNECTION: &str = "/spec/source/kafka/connectionRef/name";
+    vec![
+        text("write such a name for topic", TOPIC, "a b", "a.b_C-1"),
+        text("write such a name for topic", TOPIC, "..", "..a"),
+        text("write such a name for deadLetter", DEAD_LETTERS, "a/b", "a.b"),
+        text("would be read again", DEAD_LETTERS, "events", "refused"),
+        text("write the name of a Secret", CONNECTION, "-secret", "my.secret"),
+        case(
             "as Kafka spells them",
-            "/spec/source/kafka/create/config",
+            CONFIG,
             json!({"retentionMs": "1"}),
             json!({"cleanup.policy": "compact"}),
         ),
-        leaf(
-            ALIAS_AT,
-            "write a path like",
-            ALIASES,
-            json!([{"path": "events"}]),
-            json!([{"path": "/old/events"}]),
-        ),
-        leaf(
-            ALIAS_AT,
-            "write a path like",
-            ALIASES,
-            json!([{"path": "/events/"}]),
-            json!([{"path": "/events.json"}]),
-        ),
-        leaf(ALIAS_AT, "write a path like", ALIASES, json!([{"path": "/{a}"}]), json!([{"path": "/a"}])),
-        leaf(
-            ALIAS_AT,
-            "the API's own",
-            ALIASES,
-            json!([{"path": "/v1/records"}]),
-            json!([{"path": "/v10/records"}]),
-        ),
-        leaf(ALIAS_AT, "the API's own", ALIASES, json!([{"path": "/docs"}]), json!([{"path": "/doc"}])),
-        leaf(
-            ALIAS_AT,
-            "the API's own",
-            ALIASES,
-            json!([{"path": "/openapi.json"}]),
-            json!([{"path": "/openapi"}]),
-        ),
-        leaf(
-            ALIAS_AT,
-            "none may lie below another",
-            ALIASES,
-            json!([{"path": "/a"}, {"path": "/a/b"}]),
-            json!([{"path": "/a"}, {"path": "/ab"}]),
-        ),
-        leaf(
-            "spec.slo.freshness.objective",
-            "three decimals",
-            OBJECTIVE,
-            json!(99.9999 - 0.01),
-            json!(99.989),
-        ),
-        leaf("spec.slo.freshness.objective", "from 95 to 99.999", OBJECTIVE, json!(94.999), json!(95)),
-        leaf("spec.slo.freshness.objective", "from 95 to 99.999", OBJECTIVE, json!(100), json!(99.999)),
-        leaf("spec.slo.freshness.objective", "three decimals", OBJECTIVE, json!(95.0005), json!(95)),
-        leaf("spec.slo.freshness.within", "as a duration", WITHIN, json!("10 s"), json!("10s")),
-        leaf("spec.slo.freshness.within", "as a duration", WITHIN, json!("1d"), json!("24h")),
-        leaf("spec.slo.freshness.within", "from 1s to 24h", WITHIN, json!("999ms"), json!("1000ms")),
-        leaf("spec.slo.freshness.within", "from 1s to 24h", WITHIN, json!("24h1s"), json!("23h59m")),
-    ];
-    cases.extend(start());
-    cases.extend(table());
-    cases.extend(resources());
-    cases
+    ]
 }
-
-const ALIAS_AT: &str = "spec.api.aliases";
 
 fn start() -> Vec<Case> {
     const START: &str = "/spec/source/kafka/startFrom";
-    const AT: &str = "spec.source.kafka.startFrom.timestamp";
     let at = |timestamp: &str| json!({"position": "Timestamp", "timestamp": timestamp});
+    let moment = "2026-01-31T12:00:00Z";
     vec![
-        leaf(AT, "needs a timestamp", START, json!({"position": "Timestamp"}), at("2026-01-31T12:00:00Z")),
-        leaf(
-            AT,
+        case("needs a timestamp", START, json!({"position": "Timestamp"}), at(moment)),
+        case(
             "needs a timestamp",
             START,
-            json!({"position": "Latest", "timestamp": "2026-01-31T12:00:00Z"}),
+            json!({"position": "Latest", "timestamp": moment}),
             json!({"position": "Latest"}),
         ),
-        leaf(AT, "write a timestamp like", START, at("2026-01-31 12:00"), at("2026-01-31T12:00:00.5+02:00")),
+        case("write a timestamp like", START, at("2026-01-31 12:00"), at("2026-01-31T12:00:00.5+02:00")),
     ]
 }
 
 fn table() -> Vec<Case> {
+    const ORDER_BY: &str = "/spec/sink/clickhouse/orderBy";
     const PARTITION_BY: &str = "/spec/sink/clickhouse/partitionBy/field";
     const TTL: &str = "/spec/sink/clickhouse/ttl/field";
     const DATABASE: &str = "/spec/sink/clickhouse/database";
     const TABLE: &str = "/spec/sink/clickhouse/table";
-    const AT: &str = "spec.sink.clickhouse.";
-    let secret = |name: &str| json!({"kind": "Secret", "name": name});
+    const CONNECTION: &str = "/spec/sink/clickhouse/connectionRef/name";
     vec![
-        leaf(
-            "spec.sink.clickhouse.partitionBy",
-            "partitionBy.field: write",
-            PARTITION_BY,
-            json!("missing"),
-            json!("day"),
-        ),
-        leaf(
-            "spec.sink.clickhouse.partitionBy",
-            "partitionBy.field: write",
-            PARTITION_BY,
-            json!("id"),
-            json!("at"),
-        ),
-        leaf(
-            "spec.sink.clickhouse.partitionBy",
-            "partitionBy.field: write",
-            PARTITION_BY,
-            json!("seen"),
-            json!("at"),
-        ),
-        leaf("spec.sink.clickhouse.ttl", "ttl.field: write", TTL, json!("note"), json!("at")),
-        leaf("spec.sink.clickhouse.ttl", "ttl.field: write", TTL, json!("seen"), json!("day")),
-        leaf(AT, "write a database name", DATABASE, json!("my-shop"), json!("my_shop")),
-        leaf(AT, "belongs to ClickHouse itself", DATABASE, json!("system"), json!("systems")),
-        leaf(AT, "write a table name", TABLE, json!("my`events"), json!("my_events")),
-        leaf(AT, "those of ledgers", TABLE, json!("events__ledger"), json!("events_ledger")),
+        case("orderBy sorts by fields", ORDER_BY, json!(["id", "missing"]), json!(["id"])),
+        case("orderBy can't hold a nullable", ORDER_BY, json!(["note"]), json!(["day"])),
+        case("orderBy names a field twice", ORDER_BY, json!(["id", "at", "id"]), json!(["id", "at", "day"])),
+        text("partitionBy.field: write", PARTITION_BY, "missing", "day"),
+        text("partitionBy.field: write", PARTITION_BY, "id", "at"),
+        text("partitionBy.field: write", PARTITION_BY, "seen", "at"),
+        text("ttl.field: write", TTL, "note", "at"),
+        text("ttl.field: write", TTL, "seen", "day"),
+        text("write a database name", DATABASE, "my-shop", "my_shop"),
+        text("belongs to ClickHouse itself", DATABASE, "system", "systems"),
+        text("write a table name", TABLE, "my`events", "my_events"),
+        text("those of ledgers", TABLE, "events__ledger", "events_ledger"),
+        text("write the name of a Secret", CONNECTION, "My_Secret", "my-secret"),
         Case {
-            at: "spec.sink.clickhouse.ttl",
-            message: message("keeps its own TTL"),
             before: vec![("/spec/sink/clickhouse/existingTable", json!(true))],
             wrong: vec![],
-            right: vec![("/spec/sink/clickhouse/ttl", Value::Null)],
+            ..case("keeps its own TTL", "/spec/sink/clickhouse/ttl", Value::Null, Value::Null)
         },
-        leaf(
-            "spec.sink.clickhouse.connectionRef.name",
-            "write the name of a Secret",
-            "/spec/sink/clickhouse/connectionRef",
-            secret("My_Secret"),
-            secret("my-secret"),
-        ),
-        leaf(
-            "spec.source.kafka.connectionRef.name",
-            "write the name of a Secret",
-            "/spec/source/kafka/connectionRef",
-            secret("-secret"),
-            secret("my.secret"),
-        ),
     ]
 }
 
 fn resources() -> Vec<Case> {
-    const INGEST_LIMITS: &str = "spec.ingest.resources.limits";
-    const API_LIMITS: &str = "spec.api.resources.limits";
-    let both = |request: Value, limit: Value| json!({"requests": request, "limits": limit});
-    let cpu = |amount: &str| json!({"cpu": amount});
-    let memory = |amount: &str| json!({"memory": amount});
+    const INGEST: &str = "/spec/ingest/resources";
+    const API: &str = "/spec/api/resources";
+    let cpu = |request: Value, limit: Value| json!({"requests": {"cpu": request}, "limits": {"cpu": limit}});
+    let memory =
+        |request: &str, limit: &str| json!({"requests": {"memory": request}, "limits": {"memory": limit}});
     let mut cases = vec![
-        leaf(
-            INGEST_LIMITS,
+        case("requests.cpu is above", INGEST, cpu(json!("2"), json!(1)), cpu(json!("1000m"), json!(1))),
+        case(
             "requests.cpu is above",
-            "/spec/ingest/resources",
-            both(cpu("2"), json!({"cpu": 1})),
-            both(cpu("1000m"), json!({"cpu": 1})),
+            API,
+            cpu(json!("1.5"), json!("1400m")),
+            cpu(json!("1.5"), json!("1500m")),
         ),
-        leaf(
-            INGEST_LIMITS,
-            "requests.memory is above",
-            "/spec/ingest/resources",
-            both(memory("1Gi"), memory("1G")),
-            both(memory("1Gi"), memory("1024Mi")),
-        ),
-        leaf(
-            API_LIMITS,
-            "requests.cpu is above",
-            "/spec/api/resources",
-            both(cpu("1.5"), cpu("1400m")),
-            both(cpu("1.5"), cpu("1500m")),
-        ),
-        leaf(
-            API_LIMITS,
-            "requests.memory is above",
-            "/spec/api/resources",
-            both(memory("65Mi"), memory("64Mi")),
-            both(memory("64Mi"), memory("64Mi")),
-        ),
+        case("requests.memory is above", INGEST, memory("1Gi", "1G"), memory("1Gi", "1024Mi")),
+        case("requests.memory is above", API, memory("65Mi", "64Mi"), memory("64Mi", "64Mi")),
     ];
-    for (at, cpu, memory) in [
-        (
-            "spec.ingest.resources.requests",
-            "/spec/ingest/resources/requests/cpu",
-            "/spec/ingest/resources/requests/memory",
-        ),
-        (INGEST_LIMITS, "/spec/ingest/resources/limits/cpu", "/spec/ingest/resources/limits/memory"),
-        (
-            "spec.api.resources.requests",
-            "/spec/api/resources/requests/cpu",
-            "/spec/api/resources/requests/memory",
-        ),
-        (API_LIMITS, "/spec/api/resources/limits/cpu", "/spec/api/resources/limits/memory"),
+    for (cpu, memory) in [
+        ("/spec/ingest/resources/requests/cpu", "/spec/ingest/resources/requests/memory"),
+        ("/spec/ingest/resources/limits/cpu", "/spec/ingest/resources/limits/memory"),
+        ("/spec/api/resources/requests/cpu", "/spec/api/resources/requests/memory"),
+        ("/spec/api/resources/limits/cpu", "/spec/api/resources/limits/memory"),
     ] {
-        cases.push(leaf(at, "write cores like", cpu, json!("much"), json!("500m")));
-        cases.push(leaf(at, "write memory like", memory, json!("-1"), json!(200 << 20)));
+        cases.push(text("write cores like", cpu, "much", "500m"));
+        cases.push(case("write memory like", memory, json!("-1"), json!(200 << 20)));
     }
     cases
 }
 
+fn aliases() -> Vec<Case> {
+    const ALIASES: &str = "/spec/api/aliases";
+    let paths = |paths: &[&str]| paths.iter().map(|path| json!({"path": path})).collect::<Value>();
+    vec![
+        text("api.key finds records", "/spec/api/key", "missing", "fare"),
+        case("write a path like", ALIASES, paths(&["events"]), paths(&["/old/events"])),
+        case("write a path like", ALIASES, paths(&["/events/"]), paths(&["/events.json"])),
+        case("write a path like", ALIASES, paths(&["/{a}"]), paths(&["/a"])),
+        case("the API's own", ALIASES, paths(&["/v1/records"]), paths(&["/v10/records"])),
+        case("the API's own", ALIASES, paths(&["/docs"]), paths(&["/doc"])),
+        case("the API's own", ALIASES, paths(&["/openapi.json"]), paths(&["/openapi"])),
+        case("none may lie below another", ALIASES, paths(&["/a", "/a/b"]), paths(&["/a", "/ab"])),
+    ]
+}
+
+fn objectives() -> Vec<Case> {
+    const OBJECTIVE: &str = "/spec/slo/freshness/objective";
+    const WITHIN: &str = "/spec/slo/freshness/within";
+    vec![
+        case("from 95 to 99.999", OBJECTIVE, json!(94.999), json!(95)),
+        case("from 95 to 99.999", OBJECTIVE, json!(100), json!(99.999)),
+        case("three decimals", OBJECTIVE, json!(99.9899), json!(99.989)),
+        case("three decimals", OBJECTIVE, json!(95.0005), json!(95.001)),
+        text("as a duration", WITHIN, "10 s", "10s"),
+        text("as a duration", WITHIN, "1d", "24h"),
+        text("from 1s to 24h", WITHIN, "999ms", "1000ms"),
+        text("from 1s to 24h", WITHIN, "24h1s", "23h59m"),
+    ]
+}
+
 /// Changes that may not be made to a pipeline that exists.
 pub fn changes() -> Vec<Case> {
-    let secret = json!({"kind": "Secret", "name": "another"});
-    let fixed = |at: &'static str, fragment: &str, pointer: &'static str, value: Value| Case {
-        at,
-        message: message(fragment),
-        before: vec![],
-        wrong: vec![(pointer, value)],
+    const TOPIC: &str = "/spec/source/kafka/topic";
+    const PARTITIONS: &str = "/spec/source/kafka/create/partitions";
+    const KAFKA: &str = "/spec/source/kafka/connectionRef";
+    const CLICKHOUSE: &str = "/spec/sink/clickhouse/connectionRef";
+    const PARTITION_BY: &str = "/spec/sink/clickhouse/partitionBy";
+    let fixed = |fragment: &str, pointer: &'static str, value: Value| Case {
         right: vec![("/spec/ingest/replicas", json!(3))],
+        ..case(fragment, pointer, value, Value::Null)
     };
-    let topic = "/spec/source/kafka/topic";
-    let sink = "spec.sink.clickhouse";
+    let secret = json!({"kind": "Secret", "name": "another"});
     vec![
-        fixed("spec.source.kafka.topic", "the topic is fixed", topic, json!("others")),
-        fixed("spec.source.kafka.topic", "the topic is fixed", topic, Value::Null),
-        Case {
-            before: vec![(topic, Value::Null)],
-            ..fixed("spec.source.kafka.topic", "the topic is fixed", topic, json!("others"))
-        },
-        fixed(
-            "spec.source.kafka.connectionRef",
-            "the Kafka connection",
-            "/spec/source/kafka/connectionRef",
-            secret.clone(),
-        ),
-        fixed(
-            "spec.source.kafka.connectionRef",
-            "the Kafka connection",
-            "/spec/source/kafka/connectionRef",
-            Value::Null,
-        ),
-        leaf(
-            "spec.source.kafka.create.partitions",
-            "can't take partitions away",
-            "/spec/source/kafka/create/partitions",
-            json!(2),
-            json!(4),
-        ),
-        fixed("spec.deadLetter.topic", "dead letters is fixed", "/spec/deadLetter/topic", Value::Null),
-        fixed(sink, "the ClickHouse connection", "/spec/sink/clickhouse/connectionRef", secret),
-        fixed(sink, "the database is fixed", "/spec/sink/clickhouse/database", json!("others")),
-        fixed(sink, "the table is fixed", "/spec/sink/clickhouse/table", Value::Null),
-        fixed(sink, "the order of a table", "/spec/sink/clickhouse/orderBy", json!(["at", "id"])),
-        fixed(sink, "how a table is partitioned", "/spec/sink/clickhouse/partitionBy/by", json!("Day")),
-        fixed(sink, "how a table is partitioned", "/spec/sink/clickhouse/partitionBy", Value::Null),
-        fixed(sink, "the ttl of a table", "/spec/sink/clickhouse/ttl/days", json!(31)),
-        fixed(sink, "existingTable is fixed", "/spec/sink/clickhouse/existingTable", json!(true)),
+        fixed("the topic is fixed", TOPIC, json!("others")),
+        fixed("the topic is fixed", TOPIC, Value::Null),
+        Case { before: vec![(TOPIC, Value::Null)], ..fixed("the topic is fixed", TOPIC, json!("others")) },
+        fixed("the Kafka connection", KAFKA, secret.clone()),
+        fixed("the Kafka connection", KAFKA, Value::Null),
+        case("can't take partitions away", PARTITIONS, json!(2), json!(4)),
+        fixed("dead letters is fixed", "/spec/deadLetter/topic", Value::Null),
+        fixed("the ClickHouse connection", CLICKHOUSE, secret),
+        fixed("the database is fixed", "/spec/sink/clickhouse/database", json!("others")),
+        fixed("the table is fixed", "/spec/sink/clickhouse/table", Value::Null),
+        fixed("the order of a table", "/spec/sink/clickhouse/orderBy", json!(["at", "id"])),
+        fixed("how a table is partitioned", PARTITION_BY, json!({"field": "at", "by": "Day"})),
+        fixed("how a table is partitioned", PARTITION_BY, Value::Null),
+        fixed("the ttl of a table", "/spec/sink/clickhouse/ttl", json!({"field": "day", "days": 31})),
+        fixed("existingTable is fixed", "/spec/sink/clickhouse/existingTable", json!(true)),
     ]
 }

@@ -1,0 +1,1 @@
+//! The chart has no code of its own; its tests are in `tests/chart`.

@@ -12,7 +12,7 @@ use crate::{member, settle};
 pub fn steps(protocol: &Protocol, state: &State, into: &mut Successors) {
     for (index, request) in state.requests.iter().enumerate() {
         let again = index > 0 && *request == state.requests[index - 1];
-        if let (Some(request), false) = (request, again) {
+        if let (Some(request), false) = (*request, again) {
             executions(protocol, state, index, request, into);
         }
     }
@@ -30,8 +30,8 @@ pub fn steps(protocol: &Protocol, state: &State, into: &mut Successors) {
     }
 }
 
-fn executions(protocol: &Protocol, state: &State, index: usize, request: &Request, into: &mut Successors) {
-    let &Request { token, rows, awaited_by, renaming, .. } = request;
+fn executions(protocol: &Protocol, state: &State, index: usize, request: Request, into: &mut Successors) {
+    let Request { token, rows, awaited_by, renaming, .. } = request;
     if let (Some(token), true, false) = (token, protocol.world.slow_renames, renaming) {
         into.add(Step::Renaming { token }, state, |next| write_tokens(protocol, next, index, token));
     }

@@ -77,8 +77,13 @@ impl<S: System> Exploration<S> {
         self.states.keys().any(holds)
     }
 
-    /// A state from which no sequence of steps leads to the goal, with the shortest way to it.
-    pub fn stuck(&self, system: &S, goal: impl Fn(&S::State) -> bool) -> Option<Vec<(S::Step, S::State)>> {
+    /// The shortest way to a state from which no sequence of `allowed` steps leads to the goal.
+    pub fn stuck(
+        &self,
+        system: &S,
+        goal: impl Fn(&S::State) -> bool,
+        allowed: impl Fn(S::Step) -> bool,
+    ) -> Option<Vec<(S::Step, S::State)>> {
         let mut into = vec![Vec::new(); self.count()];
         let mut successors = Vec::new();
         let mut reached = vec![false; self.count()];
@@ -89,7 +94,7 @@ impl<S: System> Exploration<S> {
                 queue.push_back(number);
             }
             system.successors(state, &mut successors);
-            for (_, next) in successors.drain(..) {
+            for (_, next) in successors.drain(..).filter(|(step, _)| allowed(*step)) {
                 into[self.states[&next] as usize].push(number);
             }
         }
@@ -145,7 +150,7 @@ impl Hasher for WordHasher {
     }
 
     fn write_isize(&mut self, word: isize) {
-        self.write_u64(word as u64);
+        self.write_u64(word.cast_unsigned() as u64);
     }
 
     fn finish(&self) -> u64 {

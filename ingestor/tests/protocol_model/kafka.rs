@@ -59,6 +59,15 @@ fn owned(protocol: &Protocol, state: &State, owner: Member, into: &mut Successor
         next.owner = None;
         next.hand_over(Who::Owner, Who::Nobody);
     });
+    if owner.unsure && protocol.rules.has(Rule::RejoinAfterUnknown) {
+        into.add(Step::Rejoin, state, |next| {
+            next.hand_over(Who::Owner, Who::Nobody);
+            next.owner = Some(Member::at(Phase::Start));
+            if protocol.rules.has(Rule::NoQueuedCommit) {
+                next.late = None;
+            }
+        });
+    }
     if protocol.world.freezes && state.frozen.is_none() {
         into.add(Step::Freeze, state, |next| {
             next.owner = None;

@@ -12,7 +12,8 @@ pub fn steps(protocol: &Protocol, state: &State, into: &mut Successors) {
             Phase::Start => read_committed(protocol, state, into),
             Phase::Reconciling { ticks: 2.. } => {
                 into.add(Step::WaitOver(Who::Owner), state, |next| {
-                    let floor = if protocol.rules.has(Rule::HeightAfterWait) { next.height() } else { owner.floor };
+                    let floor =
+                        if protocol.rules.has(Rule::HeightAfterWait) { next.height() } else { owner.floor };
                     resume(protocol, next, floor);
                 });
             }
@@ -95,7 +96,8 @@ fn choose(protocol: &Protocol, state: &State, owner: Member, at: u8, into: &mut 
     if state.committed != idle {
         propose(state, owner, idle, into);
     }
-    let ends = (at + 1..=protocol.world.messages.min(at + 2)).filter(|&end| allowed(protocol, state, owner, at, end));
+    let ends = (at + 1..=protocol.world.messages.min(at + 2))
+        .filter(|&end| allowed(protocol, state, owner, at, end));
     let blocks = ends.map(|end| Block { first: at, next: end, nonce: state.fresh_nonce() });
     for block in blocks {
         if protocol.rules.has(Rule::IntentFirst) {

@@ -19,7 +19,9 @@ pub struct Protocol {
 impl Protocol {
     /// Offsets of one ClickHouse partition, as a bit mask.
     pub fn rows_of(&self, unit: u8) -> u8 {
-        (0..self.world.messages).filter(|offset| offset % self.world.units == unit).fold(0, |rows, offset| rows | 1 << offset)
+        (0..self.world.messages)
+            .filter(|offset| offset % self.world.units == unit)
+            .fold(0, |rows, offset| rows | 1 << offset)
     }
 
     /// Offsets of a range that become rows, as a bit mask.
@@ -35,10 +37,10 @@ impl Protocol {
     pub fn finished(&self, state: &State) -> bool {
         state.committed.offset == self.world.messages
     }
+}
 
-    fn all_kept(&self, state: &State, next: u8) -> bool {
-        (0..next).all(|offset| state.stored[usize::from(offset)] == 1 || state.dead & (1 << offset) != 0)
-    }
+fn all_kept(state: &State, next: u8) -> bool {
+    (0..next).all(|offset| state.stored[usize::from(offset)] == 1 || state.dead & (1 << offset) != 0)
 }
 
 impl System for Protocol {
@@ -71,10 +73,10 @@ impl System for Protocol {
         if state.stored.iter().any(|&times| times > 1) {
             return Some(STORED_TWICE);
         }
-        if !self.all_kept(state, state.committed.offset) {
+        if !all_kept(state, state.committed.offset) {
             return Some(COMMITTED_NOT_STORED);
         }
-        (!self.all_kept(state, state.ledger.unwrap_or(0))).then_some(LEDGER_NOT_STORED)
+        (!all_kept(state, state.ledger.unwrap_or(0))).then_some(LEDGER_NOT_STORED)
     }
 }
 

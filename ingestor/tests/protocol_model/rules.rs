@@ -13,6 +13,8 @@ pub enum Rule {
     NoQueuedCommit,
     /// SETTLE 0: ownership is checked before every send.
     Lease,
+    /// Ownership is checked before a range is written to the ledger, too.
+    LedgerLease,
     /// SETTLE 0 and rule 8: one request is executed at most once, within Z.
     BoundedLife,
     /// SETTLE (a): read back before a resend.
@@ -56,17 +58,18 @@ pub struct Rules(u32);
 impl Rules {
     pub const ALL: Self = Self(u32::MAX);
 
-    pub fn without(self, rule: Rule) -> Self {
+    pub const fn without(self, rule: Rule) -> Self {
         Self(self.0 & !(1 << rule as u32))
     }
 
-    pub fn has(self, rule: Rule) -> bool {
+    pub const fn has(self, rule: Rule) -> bool {
         self.0 & (1 << rule as u32) != 0
     }
 }
 
 /// What can happen in a run, and how much of it.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct World {
     /// Messages in the partition, at most `OFFSETS`.
     pub messages: u8,
@@ -93,17 +96,21 @@ pub struct World {
 }
 
 impl World {
-    pub const DEFAULT: Self = Self {
+    /// Members crash, commits and answers get lost, requests come late: nothing worse.
+    pub const CALM: Self = Self {
         messages: 3,
         units: 1,
         malformed: 0,
         requests: 2,
-        ghosts: true,
-        erasure: true,
+        ghosts: false,
+        erasure: false,
         window: 3,
-        power_cuts: true,
+        power_cuts: false,
         slow_renames: false,
-        freezes: true,
-        resets: true,
+        freezes: false,
+        resets: false,
     };
+    /// Everything that a server of plain MergeTree tables and other hands can do.
+    pub const HARSH: Self =
+        Self { ghosts: true, erasure: true, power_cuts: true, resets: true, ..Self::CALM };
 }

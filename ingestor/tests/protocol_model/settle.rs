@@ -9,10 +9,10 @@ pub fn steps(protocol: &Protocol, state: &State, who: Who, member: Member, into:
     match member.phase {
         Phase::Insert(block) => {
             let rows = protocol.rows(block.first, block.next);
-            send(protocol, state, who, Sending { block, fix: 0, rows, first: true }, into);
+            send(protocol, state, who, &Sending { block, fix: 0, rows, first: true }, into);
         }
         Phase::Send { block, fix, missing, .. } => {
-            send(protocol, state, who, Sending { block, fix, rows: missing, first: false }, into);
+            send(protocol, state, who, &Sending { block, fix, rows: missing, first: false }, into);
         }
         Phase::Read { block, fix, after } => read_back(protocol, state, who, (block, fix, after), into),
         Phase::Ghost { block, fix, ticks: 2.. } => wait_over(protocol, state, who, (block, fix), into),
@@ -23,7 +23,7 @@ pub fn steps(protocol: &Protocol, state: &State, who: Who, member: Member, into:
 
 /// A member took over an intent.
 pub fn replay(protocol: &Protocol, block: Block) -> Phase {
-    let fix = if protocol.rules.has(Rule::FixInOrder) { 0 } else { 1 };
+    let fix = u8::from(!protocol.rules.has(Rule::FixInOrder));
     again(protocol, block, fix)
 }
 
@@ -43,12 +43,13 @@ struct Sending {
     first: bool,
 }
 
-fn send(protocol: &Protocol, state: &State, who: Who, sending: Sending, into: &mut Successors) {
-    let Sending { block, fix, rows, first } = sending;
+fn send(protocol: &Protocol, state: &State, who: Who, sending: &Sending, into: &mut Successors) {
+    let &Sending { block, fix, rows, first } = sending;
     if who != Who::Owner && protocol.rules.has(Rule::Lease) {
         return;
     }
-    let nonce = if fix > 0 && !protocol.rules.has(Rule::SameFixNames) { state.fresh_nonce() } else { block.nonce };
+    let nonce =
+        if fix > 0 && !protocol.rules.has(Rule::SameFixNames) { state.fresh_nonce() } else { block.nonce };
     let tokenless = first && !protocol.rules.has(Rule::FirstToken);
     let token = (!tokenless).then_some(Token { nonce, fix });
     let phase = Phase::Waiting { block, fix, missing: rows, first };
@@ -64,19 +65,23 @@ fn send(protocol: &Protocol, state: &State, who: Who, sending: Sending, into: &m
 
 /// A clean answer: done if it was the only request, else (c).
 pub fn answered(protocol: &Protocol, state: &mut State, who: Who) {
-    let Some(Phase::Waiting { block, fix, first, .. }) = state.member(who).map(|member| member.phase) else { return };
+    let Some(Phase::Waiting { block, fix, first, .. }) = state.member(who).map(|member| member.phase) else {
+        return;
+    };
     let done = first || !protocol.rules.has(Rule::VerifyAfter);
     set(state, who, if done { Phase::Settled(block) } else { Phase::Read { block, fix, after: true } });
 }
 
 /// Anything but a clean answer.
 pub fn unknown(protocol: &Protocol, state: &mut State, who: Who) {
-    let Some(Phase::Waiting { block, fix, missing, first }) = state.member(who).map(|member| member.phase) else {
+    let Some(Phase::Waiting { block, fix, missing, first }) = state.member(who).map(|member| member.phase)
+    else {
         return;
     };
     // As first written, (b) sends again "until a clean 200", however long that takes.
     let blindly = !first && !protocol.rules.has(Rule::SameConnection);
-    let phase = if blindly { Phase::Send { block, fix, missing, age: 0 } } else { again(protocol, block, fix) };
+    let phase =
+        if blindly { Phase::Send { block, fix, missing, age: 0 } } else { again(protocol, block, fix) };
     set(state, who, phase);
 }
 
@@ -145,7 +150,7 @@ fn finish(protocol: &Protocol, state: &State, who: Who, block: Block, into: &mut
     let range = (block.first..block.next).fold(0, |range, offset| range | 1 << offset);
     let dead = range & protocol.world.malformed;
     into.add(Step::DeadLetters(who), state, |next| next.dead |= dead);
-    let owns = who == Who::Owner || !protocol.rules.has(Rule::Lease);
+    let owns = who == Who::Owner || !protocol.rules.has(Rule::LedgerLease);
     if owns && (state.dead & dead == dead || !protocol.rules.has(Rule::DeadLettersFirst)) {
         into.add(Step::Ledger(who), state, |next| {
             next.ledger = next.ledger.max(Some(block.next));

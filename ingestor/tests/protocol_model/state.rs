@@ -66,19 +66,41 @@ pub enum Phase {
     /// Assigned; the committed metadata is not read yet.
     Start,
     /// RECONCILE, for so many ticks.
-    Reconciling { ticks: u8 },
+    Reconciling {
+        ticks: u8,
+    },
     /// Everything below `at` is settled.
-    Ready { at: u8 },
+    Ready {
+        at: u8,
+    },
     Committing(Commit),
     /// About to send the first insert.
     Insert(Block),
     /// About to read back: (c) if `after` a clean answer, else (a).
-    Read { block: Block, fix: u8, after: bool },
+    Read {
+        block: Block,
+        fix: u8,
+        after: bool,
+    },
     /// About to send what was missing so many ticks ago.
-    Send { block: Block, fix: u8, missing: u8, age: u8 },
-    Waiting { block: Block, fix: u8, missing: u8, first: bool },
+    Send {
+        block: Block,
+        fix: u8,
+        missing: u8,
+        age: u8,
+    },
+    Waiting {
+        block: Block,
+        fix: u8,
+        missing: u8,
+        first: bool,
+    },
     /// A token without rows was met: waiting until all its requests are gone.
-    Ghost { block: Block, fix: u8, ticks: u8 },
+    Ghost {
+        block: Block,
+        fix: u8,
+        ticks: u8,
+    },
     Settled(Block),
     Stopped,
 }
@@ -105,14 +127,13 @@ impl Member {
             | Phase::Waiting { block, .. }
             | Phase::Ghost { block, .. } => Some(block.nonce),
             Phase::Committing(commit) => commit.nonce(),
-            Phase::Start | Phase::Reconciling { .. } | Phase::Ready { .. } => None,
-            Phase::Settled(_) | Phase::Stopped => None,
+            _ => None,
         }
     }
 }
 
 impl Commit {
-    fn nonce(&self) -> Option<u8> {
+    fn nonce(self) -> Option<u8> {
         match self.metadata {
             Metadata::Intent(block) => Some(block.nonce),
             Metadata::Nothing | Metadata::Foreign | Metadata::Idle => None,
@@ -189,7 +210,7 @@ impl State {
 
     fn nonces_in_use(&self) -> u8 {
         let members = [self.owner, self.frozen].into_iter().flatten().filter_map(|member| member.nonce());
-        let commits = [Some(self.committed), self.late].into_iter().flatten().filter_map(|commit| commit.nonce());
+        let commits = [Some(self.committed), self.late].into_iter().flatten().filter_map(Commit::nonce);
         let requests = self.requests.iter().flatten().filter_map(|request| request.token);
         let tokens = requests.map(|token| token.nonce);
         members.chain(commits).chain(tokens).fold(0, |used, nonce| used | 1 << nonce)

@@ -8,19 +8,28 @@ pub enum Step {
     Assign,
     /// The owner crashes, leaves or is revoked; what it sent goes on.
     Crash,
+    /// The owner leaves and joins again, with a new client, because a commit's outcome is unknown.
+    Rejoin,
     /// The owner loses the partition without knowing.
     Freeze,
     /// The frozen member ends.
     Forget,
     /// Another hand sets the offset, with empty metadata.
-    Reset { offset: u8 },
+    Reset {
+        offset: u8,
+    },
     /// The committed offset is deleted or expires.
     Delete,
-    ReadCommitted { found: Metadata },
+    ReadCommitted {
+        found: Metadata,
+    },
     /// The first ledger row, before the first commit.
     StartRow,
     WaitOver(Who),
-    Choose { offset: u8, metadata: Metadata },
+    Choose {
+        offset: u8,
+        metadata: Metadata,
+    },
     CommitAnswered,
     /// Applied, but the member does not learn it.
     CommitUnanswered,
@@ -29,12 +38,27 @@ pub enum Step {
     CommitDelayed,
     /// A success as a whole, an error for this partition.
     CommitRefused,
-    LateCommit { offset: u8 },
-    Send { who: Who, token: Option<Token>, rows: u8 },
-    ReadBack { who: Who, missing: u8 },
-    Executed { token: Option<Token>, rows: u8, outcome: Outcome },
+    LateCommit {
+        offset: u8,
+    },
+    Send {
+        who: Who,
+        token: Option<Token>,
+        rows: u8,
+    },
+    ReadBack {
+        who: Who,
+        missing: u8,
+    },
+    Executed {
+        token: Option<Token>,
+        rows: u8,
+        outcome: Outcome,
+    },
     /// The tokens are written; the rows come later.
-    Renaming { token: Token },
+    Renaming {
+        token: Token,
+    },
     /// The request failed before it did anything.
     Refused(Who),
     /// No answer in time; the request goes on.
@@ -44,9 +68,42 @@ pub enum Step {
     /// Z passes.
     Tick,
     /// Connections break; these tokens are gone.
-    PowerCut { lost: Lost },
+    PowerCut {
+        lost: Lost,
+    },
     /// A token falls out of the window.
-    Erase { token: Token, unit: u8 },
+    Erase {
+        token: Token,
+        unit: u8,
+    },
+}
+
+impl Step {
+    /// Whether it also happens where nothing goes wrong.
+    pub fn is_ordinary(self) -> bool {
+        let outside =
+            matches!(self, Self::Crash | Self::Freeze | Self::Forget | Self::Reset { .. } | Self::Delete);
+        let commit = matches!(
+            self,
+            Self::CommitUnanswered
+                | Self::CommitLost
+                | Self::CommitDelayed
+                | Self::CommitRefused
+                | Self::LateCommit { .. }
+        );
+        let server = match self {
+            Self::Executed { outcome, .. } => matches!(outcome, Outcome::FailedAt(_) | Outcome::GhostAt(_)),
+            _ => matches!(
+                self,
+                Self::Refused(_)
+                    | Self::GiveUp(_)
+                    | Self::Renaming { .. }
+                    | Self::PowerCut { .. }
+                    | Self::Erase { .. }
+            ),
+        };
+        !(outside || commit || server)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

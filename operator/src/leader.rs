@@ -59,14 +59,11 @@ impl Candidate {
         }
     }
 
-    /// Renews until the Lease is lost or `shutdown`; then gives it up.
-    pub async fn lead(&mut self, shutdown: &CancellationToken) {
+    /// Renews until the Lease is lost.
+    pub async fn lead(&mut self) {
         let mut renewed = Instant::now();
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = sleep(RETRY) => (),
-            }
+            sleep(RETRY).await;
             let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
             match timeout(left, self.attempt()).await {
                 Ok(Ok(true)) => renewed = Instant::now(),

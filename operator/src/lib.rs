@@ -69,16 +69,11 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         backoff: Backoff::default(),
         metrics: metrics.clone(),
     });
-    let controller = controller::run(context, writer, shutdown.clone());
-    tokio::pin!(controller);
     tokio::select! {
-        () = candidate.lead(&shutdown) => (),
-        () = &mut controller => (),
+        () = candidate.lead() => anyhow::bail!("the Lease is lost"),
+        // Renewed meanwhile: it ends after its last reconcile.
+        () = controller::run(context, writer, shutdown) => (),
     }
-    if !shutdown.is_cancelled() {
-        anyhow::bail!("stopped leading");
-    }
-    controller.await;
     candidate.resign().await;
     metrics.leader.set(0);
     health.await?

@@ -8,7 +8,10 @@ fn main() -> anyhow::Result<()> {
     caudal_service::logging::init(settings.log_format);
     // Reconciles wait for others most of the time; each thread costs memory.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(settings))
+    let result = runtime.block_on(run(settings));
+    // A request that still waits for its answer must not hold up the end.
+    runtime.shutdown_background();
+    result
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {

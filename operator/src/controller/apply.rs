@@ -73,7 +73,7 @@ where
     let parameters = PatchParams::apply(MANAGER).force();
     api.patch(name, &parameters, &Patch::Apply(object))
         .await
-        .map_err(Error::kubernetes("apply an owned object"))
+        .map_err(Error::kubernetes(format!("apply {} {name:?}", K::kind(&()))))
 }
 
 async fn remove_api(client: &Client, owner: &Owner) -> Result<(), Error> {
@@ -97,6 +97,6 @@ where
     match api.delete(name, &DeleteParams::background()).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(error) => Err(Error::kubernetes("delete an owned object")(error)),
+        Err(error) => Err(Error::kubernetes(format!("delete {} {name:?}", K::kind(&())))(error)),
     }
 }

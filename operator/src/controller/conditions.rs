@@ -96,7 +96,10 @@ pub fn conditions(
         }
     }
     let ready = summary(&board.conditions, spec.as_ref(), findings);
-    board.set(READY, ready.0, &ready.1, &ready.2);
+    // Ready speaks of a generation once all its parts do.
+    let of_parts = board.conditions.iter().filter_map(|part| part.observed_generation).min();
+    let observed = if spec.is_some() { generation } else { of_parts.unwrap_or(generation) };
+    board.set_of(observed, READY, ready.0, &ready.1, &ready.2);
     board.conditions.rotate_right(1);
     let Findings { paused, reconciliation_paused, differences, deletion_blocked, .. } = findings;
     if *paused {
@@ -171,6 +174,10 @@ impl Board<'_> {
     }
 
     fn set(&mut self, name: &str, status: &str, reason: &str, message: &str) {
+        self.set_of(self.generation, name, status, reason, message);
+    }
+
+    fn set_of(&mut self, generation: i64, name: &str, status: &str, reason: &str, message: &str) {
         let since = find(self.before, name)
             .filter(|known| known.status == status)
             .map_or_else(|| Time(self.now), |known| known.last_transition_time.clone());
@@ -179,7 +186,7 @@ impl Board<'_> {
             status: status.to_owned(),
             reason: reason.to_owned(),
             message: shorten(message),
-            observed_generation: Some(self.generation),
+            observed_generation: Some(generation),
             last_transition_time: since,
         });
     }
@@ -290,6 +297,17 @@ mod tests {
         assert_eq!(transitions.len(), 1);
         assert_eq!(second[0].last_transition_time, Time(at(60)));
         assert_eq!(second[1].last_transition_time, Time(at(0)));
+    }
+
+    #[test]
+    fn ready_speaks_of_a_generation_only_when_all_its_parts_do() {
+        let observed = |conditions: &[Condition]| conditions[0].observed_generation;
+        let (first, _) = conditions(&[], &fine(), 1, at(0));
+        let (early, _) = conditions(&first, &unknown(), 2, at(60));
+        assert_eq!(show(&early)[0], "Ready True Reconciled");
+        assert_eq!(observed(&early), Some(1));
+        let (late, _) = conditions(&early, &fine(), 2, at(60));
+        assert_eq!(observed(&late), Some(2));
     }
 
     #[test]

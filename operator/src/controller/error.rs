@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::reason::{Reason, Retry};
+use super::reason::{Problem, Reason, Retry};
 
 /// How often a healthy pipeline is looked at, on average.
 const RESYNC: Duration = Duration::from_secs(300);
@@ -18,13 +18,29 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{act}")]
-    Kubernetes { act: &'static str, source: Box<kube::Error> },
+    Kubernetes { act: String, source: Box<kube::Error> },
 }
 
 impl Error {
     /// Names what was being done.
-    pub fn kubernetes(act: &'static str) -> impl Fn(kube::Error) -> Self {
+    pub fn kubernetes(act: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let act = act.into();
         move |source| Self::Kubernetes { act, source: Box::new(source) }
+    }
+
+    /// What the API server refuses for good, as a problem to show; the error
+    /// itself when another try may help.
+    pub fn refusal(self) -> Result<Problem, Self> {
+        let Self::Kubernetes { act, source } = &self;
+        match &**source {
+            kube::Error::Api(status)
+                if status.is_invalid() || status.is_forbidden() || status.code == 400 =>
+            {
+                let message = format!("{act}: the API server refuses: {}", status.message);
+                Ok(Problem::new(Reason::ObjectRefused, message))
+            }
+            _ => Err(self),
+        }
     }
 
     /// Somebody wrote in between; the next look sees it.

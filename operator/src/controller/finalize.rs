@@ -76,7 +76,7 @@ pub async fn finalize(context: &Context, fetched: Fetched, findings: Findings) -
     if let Some(resolved) = resolved.filter(|_| !keep) {
         if is_annotated(&pipeline, ABANDON_ANNOTATION) {
             let note = format!("left behind as asked: {}", things(&resolved));
-            status::event(context, &pipeline, true, "Abandoned".to_owned(), note).await;
+            status::event(context, &pipeline, "Delete", true, "Abandoned".to_owned(), note).await;
         } else if let Err(problem) = drop_all(context, &owner, &resolved).await? {
             let waiting = problem.reason == Reason::Deleting;
             let blocked = Problem::new(
@@ -94,7 +94,7 @@ pub async fn finalize(context: &Context, fetched: Fetched, findings: Findings) -
             return Ok(Some(problem.reason));
         } else {
             let note = format!("dropped: {}", things(&resolved));
-            status::event(context, &pipeline, false, "Deleted".to_owned(), note).await;
+            status::event(context, &pipeline, "Delete", false, "Deleted".to_owned(), note).await;
         }
     }
     set_finalizer(context, &owner, &pipeline, false).await?;

@@ -54,6 +54,7 @@ reasons! {
     TableNotFound,
     TopicNotFound,
     TopicChanged,
+    ObjectRefused,
     DeletionBlocked,
     BlockRefused,
     RetentionGap,
@@ -130,6 +131,7 @@ impl Reason {
             | Self::TableNotFound
             | Self::TopicNotFound
             | Self::TopicChanged
+            | Self::ObjectRefused
             | Self::DeletionBlocked
             | Self::UnsupportedServer
             | Self::SchemaIncompatible

@@ -85,8 +85,10 @@ async fn work(
     if let (Some(plan), Ok(kafka), Ok(clickhouse)) = (plan, &connections.kafka, &connections.clickhouse) {
         let objects = objects(context, &fetched.owner, &resolution, plan, kafka, clickhouse);
         let had_api = fetched.api.is_some();
-        let Applied { ingestor, api } = apply(&context.client, &fetched.owner, &objects, had_api).await?;
-        (fetched.ingestor, fetched.api) = (Some(ingestor), api);
+        match apply(&context.client, &fetched.owner, &objects, had_api).await {
+            Ok(Applied { ingestor, api }) => (fetched.ingestor, fetched.api) = (Some(ingestor), api),
+            Err(error) => findings.spec = Some(error.refusal()?),
+        }
     }
     finish(context, fetched, findings, Some(recorded), true).await
 }

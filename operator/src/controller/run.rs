@@ -49,6 +49,7 @@ pub async fn run(context: Arc<Context>, writer: Writer<DataPipeline>, shutdown: 
         .owns_stream(owned::<PodDisruptionBudget>(client))
         .watches_stream(owned::<Pod>(client), |pod: PartialObjectMeta<Pod>| pipeline_of(&pod))
         .watches_stream(labelled::<Secret>(client, CONNECTION_LABEL), users_of(&context))
+        .watches_stream(fleet_secrets(&context), users_of(&context))
         .reconcile_on(heartbeat::changes(Arc::clone(&context)))
         .graceful_shutdown_on(shutdown.cancelled_owned());
     let reconciles = controller.run(step, retry, Arc::clone(&context));
@@ -110,6 +111,22 @@ where
 {
     let api: Api<PartialObjectMeta<K>> = Api::all(client.clone());
     watcher(api, WatchConfig::default().labels(selector)).default_backoff().touched_objects()
+}
+
+/// The Secrets of the fleet's connections.
+fn fleet_secrets(
+    context: &Context,
+) -> impl Stream<Item = Result<PartialObjectMeta<Secret>, watcher::Error>> + Send + use<> {
+    let kafka = context.fleet.connections.kafka.values().map(|connection| &connection.secret_name);
+    let clickhouse = context.fleet.connections.clickhouse.values().map(|connection| &connection.secret_name);
+    let names: Vec<_> = kafka.chain(clickhouse).flatten().cloned().collect();
+    let api: Api<PartialObjectMeta<Secret>> =
+        Api::namespaced(context.client.clone(), &context.operator_namespace);
+    let secrets = watcher(api, WatchConfig::default()).default_backoff().touched_objects();
+    secrets.filter(move |secret| {
+        let ours = secret.as_ref().is_ok_and(|secret| names.contains(&secret.name_any())) || secret.is_err();
+        std::future::ready(ours)
+    })
 }
 
 /// Pods belong to ReplicaSets; their label names the pipeline.

@@ -4,11 +4,12 @@
 use caudal_model::resource::{DataPipeline, DataPipelineStatus, IngestStatus, Resolved};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource as _, ResourceExt};
+use serde_json::{Map, Value, json};
 
-use super::build::{Component, Owner, selector_text};
+use super::build::{Component, MANAGER, Owner, selector_text};
 use super::conditions::{DELETION_BLOCKED, Findings, Transition, conditions};
 use super::error::Error;
 use crate::context::Context;
@@ -35,10 +36,13 @@ pub async fn write(
         pipeline
     } else {
         let pipelines: Api<DataPipeline> = Api::namespaced(context.client.clone(), &owner.namespace);
-        let changed = DataPipeline { status: Some(status), ..pipeline };
-        // A replace, so that a write in between is a conflict and not lost.
+        let patch = merge_patch(&json!({"status": before}), &json!({"status": status}));
+        // With the version that was read: a write in between is a conflict and not lost.
+        let version = &pipeline.metadata.resource_version;
+        let patch = merged(patch, json!({"metadata": {"resourceVersion": version}}));
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         pipelines
-            .replace_status(&owner.name, &PostParams::default(), &changed)
+            .patch_status(&owner.name, &parameters, &Patch::Merge(patch))
             .await
             .map_err(Error::kubernetes("write the status"))?
     };
@@ -48,6 +52,26 @@ pub async fn write(
         publish(context, &written, transition).await;
     }
     Ok(written)
+}
+
+/// What turns `before` into `after` by JSON merge patch (RFC 7396): only what
+/// differs, and null for what goes.
+fn merge_patch(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
+    let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let kept = after
+        .iter()
+        .filter(|(key, value)| before.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), merge_patch(before.get(key).unwrap_or(&Value::Null), value)));
+    Value::Object(gone.chain(kept).collect::<Map<_, _>>())
+}
+
+/// Two objects without a common key as one.
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
+    }
+    one
 }
 
 fn status_of(
@@ -91,20 +115,46 @@ async fn publish(context: &Context, pipeline: &DataPipeline, transition: Transit
         "condition changed"
     );
     let bad = status == "False" || condition == DELETION_BLOCKED;
-    event(context, pipeline, bad, reason, format!("{condition} is {status}: {message}")).await;
+    let note = format!("{condition} is {status}: {message}");
+    event(context, pipeline, &condition, bad, reason, note).await;
 }
 
-/// Publishes an Event about a pipeline.
-pub async fn event(context: &Context, pipeline: &DataPipeline, warning: bool, reason: String, note: String) {
+/// Publishes an Event about a pipeline. Events of one action and reason within
+/// minutes become one with a count, so `action` tells conditions apart.
+pub async fn event(
+    context: &Context,
+    pipeline: &DataPipeline,
+    action: &str,
+    warning: bool,
+    reason: String,
+    note: String,
+) {
     let event = Event {
         type_: if warning { EventType::Warning } else { EventType::Normal },
         reason,
         // The API server takes up to 1 KiB.
         note: Some(note.chars().take(500).collect()),
-        action: "Reconcile".to_owned(),
+        action: action.to_owned(),
         secondary: None,
     };
     if let Err(error) = context.recorder.publish(&event, &pipeline.object_ref(&())).await {
         tracing::warn!(%error, "publish an Event");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_says_only_what_changed_and_removes_what_is_gone() {
+        let before = json!({"url": "u", "resolved": {"topic": "t", "topicId": "1"}, "conditions": [1]});
+        let after = json!({"resolved": {"topic": "t", "topicId": "2"}, "conditions": [1, 2]});
+        assert_eq!(
+            merge_patch(&before, &after),
+            json!({"url": null, "resolved": {"topicId": "2"}, "conditions": [1, 2]})
+        );
+        assert_eq!(merge_patch(&json!({}), &after), after);
+        assert_eq!(merge_patch(&after, &after), json!({}));
     }
 }

@@ -148,7 +148,12 @@ impl Admin {
     /// What an error of the client means; timeouts are explained by what the
     /// client reported meanwhile.
     pub(super) fn classify(&self, act: &str, error: &ClientError) -> KafkaError {
-        let Some(code) = error.rdkafka_error_code() else {
+        let code = match error {
+            // `rdkafka_error_code` leaves this one out.
+            ClientError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        let Some(code) = code else {
             return KafkaError::Refused { act: act.to_owned(), detail: error.to_string() };
         };
         match code {

@@ -1,112 +1,114 @@
-//! Measures and prints tables of ratios; keeps the raw figures beside them.
+//! Measures and prints tables of ratios; keeps the raw figures beside them, in `target/bench/`.
 
-mod consume;
-mod ingest;
+mod compare;
+mod contestants;
+mod freshness;
+mod machine;
 mod memory;
+mod memory_limits;
 mod parts;
 mod process;
 mod records;
+mod sample;
+mod scale;
+mod server;
+mod table;
 
-use caudal_testbed::clickhouse::ClickHouse;
-use caudal_testbed::kafka::Kafka;
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
-use serde_json::json;
 
-use parts::Sample;
+use contestants::{Contestant, bare, limit, plain};
+use records::Workload;
+use table::Table;
 
-/// Rows per CPU-second against the limit, and idle memory. Needs root, as the local stack does.
+/// Caudal beside other ways from Kafka into ClickHouse; all tables, or the one named.
+/// Build it with --release. The table `memory` needs root, as the local stack does.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Messages in the topic
-    #[arg(long, default_value_t = 1_000_000)]
+    /// Messages in a topic
+    #[arg(long, default_value_t = 2_000_000, global = true)]
     messages: u64,
-    /// Runs of each; the table shows the median
-    #[arg(long, default_value_t = 3)]
+    /// Runs of each; the tables show the median
+    #[arg(long, default_value_t = 3, global = true)]
     runs: usize,
+    /// Only this kind of records, where a table has both
+    #[arg(long, global = true)]
+    workload: Option<Workload>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Rows per CPU-second only
-    Throughput,
-    /// Idle memory only
+    /// Rows per CPU-second of everybody, as ratios
+    Compare,
+    /// How old rows are when they can be read
+    Freshness,
+    /// Throughput of the ingestor at memory limits of 128, 256 and 512 MiB
+    MemoryLimits,
+    /// Cost per row with more messages, 1 to 48 partitions, and two processes
+    Scale {
+        /// Ten million messages, too: some 4 GB of disk and several minutes
+        #[arg(long)]
+        huge: bool,
+    },
+    /// Idle memory of every program in real pods
     Memory,
-    /// One run of the bare consumer, in a process of its own
+    /// A consumer in a process of its own
     #[command(hide = true)]
-    BareConsume { bootstrap: String, topic: String, messages: u64 },
+    BareConsume { brokers: String, topic: String, messages: u64 },
+    /// A consumer and sender in a process of its own
+    #[command(hide = true)]
+    Limit { brokers: String, topic: String, rows: u64, http_port: u16, table: String, folder: PathBuf },
+    /// A sink in a process of its own
+    #[command(hide = true)]
+    Plain { orders: String },
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    let workloads = args.workload.map_or(Workload::ALL.to_vec(), |one| vec![one]);
+    let compare = || {
+        workloads.iter().try_for_each(|&one| compare::run(one, args.messages, args.runs, &Contestant::ALL))
+    };
+    let freshness = || workloads.iter().try_for_each(|&one| freshness::run(one));
+    let memory_limits = || memory_limits::run(&workloads, args.messages, args.runs);
+    let scale = |huge| scale::run(args.messages, args.runs, huge);
     match &args.command {
-        Some(Command::BareConsume { bootstrap, topic, messages }) => {
-            consume::bare(bootstrap, topic, *messages)
-        }
-        Some(Command::Throughput) => throughput(&args),
+        Some(Command::Compare) => compare(),
+        Some(Command::Freshness) => freshness(),
+        Some(Command::MemoryLimits) => memory_limits(),
+        Some(Command::Scale { huge }) => scale(*huge),
         Some(Command::Memory) => idle_memory(),
-        None => throughput(&args).and_then(|()| idle_memory()),
+        Some(Command::BareConsume { brokers, topic, messages }) => bare::run(brokers, topic, *messages),
+        Some(Command::Limit { brokers, topic, rows, http_port, table, folder }) => {
+            limit::run(brokers, topic, *rows, *http_port, table, folder)
+        }
+        Some(Command::Plain { orders }) => plain::run(orders),
+        None => {
+            compare()?;
+            freshness()?;
+            memory_limits()?;
+            scale(false)?;
+            idle_memory()
+        }
     }
-}
-
-fn throughput(args: &Args) -> anyhow::Result<()> {
-    let (kafka, clickhouse) = (Kafka::start()?, ClickHouse::start()?);
-    println!("publishing {} messages of about 200 bytes", args.messages);
-    parts::fill_topic(&kafka, "bench", args.messages)?;
-    let (mut bare, mut ingestor, mut server) = (Vec::new(), Vec::new(), Vec::new());
-    for run in 0..args.runs {
-        bare.push(consume::measure(&kafka.bootstrap_servers(), "bench", args.messages)?);
-        let (sample, server_seconds) =
-            ingest::measure(&kafka, &clickhouse, "bench", &format!("run_{run}"), args.messages)?;
-        println!(
-            "run {run}: bare {:.0} rows/CPU-s, ingestor {:.0} rows/CPU-s",
-            rate(&bare[run]),
-            rate(&sample)
-        );
-        ingestor.push(sample);
-        server.push(server_seconds);
-    }
-    let raw =
-        json!({"messages": args.messages, "bare": bare, "ingestor": ingestor, "server_cpu_seconds": server});
-    println!("\nraw: {raw}\n");
-    let (bare_rate, rate_in) = (median(bare.iter().map(rate)), median(ingestor.iter().map(rate)));
-    println!(
-        "{:<34} {:>14} {:>10} {:>12}",
-        "rows per CPU-second (median)", "rows/CPU-s", "ratio", "peak MiB"
-    );
-    for (name, rate, samples) in
-        [("librdkafka, bare consume", bare_rate, &bare), ("ingestor, exactly once", rate_in, &ingestor)]
-    {
-        let peak = samples.iter().map(|sample| sample.peak_bytes).max().unwrap_or_default() >> 20;
-        println!("{name:<34} {rate:>14.0} {:>10.2} {peak:>12}", rate / bare_rate);
-    }
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-    let all_in =
-        median(ingestor.iter().zip(&server).map(|(s, server)| s.rows as f64 / (s.cpu_seconds + server)));
-    println!("{:<34} {all_in:>14.0} {:>10.2}\n", "ingestor + ClickHouse server", all_in / bare_rate);
-    Ok(())
 }
 
 fn idle_memory() -> anyhow::Result<()> {
-    let measured = memory::measure()?;
-    println!("{:<20} {:>10} {:>10} {:>10} {:>8}", "idle memory", "processes", "most MiB", "aim MiB", "ratio");
-    for idle in measured {
-        #[expect(clippy::cast_precision_loss, reason = "memory stays far below 2^52 bytes")]
-        let (mib, aim) = (idle.bytes as f64 / 1_048_576.0, idle.aim as f64 / 1_048_576.0);
-        println!("{:<20} {:>10} {mib:>10.1} {aim:>10.0} {:>8.2}", idle.program, idle.processes, mib / aim);
+    let mut table = Table::new(&["idle memory", "processes", "most MiB", "aim MiB", "ratio"]);
+    for idle in memory::measure()? {
+        let (mib, aim) = (compare::mebibytes(idle.bytes), compare::mebibytes(idle.aim));
+        table.row([
+            idle.program.into(),
+            idle.processes.to_string(),
+            format!("{mib:.1}"),
+            format!("{aim:.0}"),
+            format!("{:.2}", mib / aim),
+        ]);
     }
+    table.print();
     Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-fn rate(sample: &Sample) -> f64 {
-    sample.rows as f64 / sample.cpu_seconds
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -24,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Settings;
 use crate::context::Context;
 use crate::controller::Backoff;
+use crate::external::clickhouse::ClickHouses;
 use crate::external::ingestors::Ingestors;
+use crate::external::kafka::Kafkas;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 
@@ -63,8 +65,8 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
             Reporter { controller: CONTROLLER.to_owned(), instance: Some(pod_name) },
         ),
         client,
-        kafkas: Default::default(),
-        clickhouses: Default::default(),
+        kafkas: Kafkas::default(),
+        clickhouses: ClickHouses::default(),
         ingestors: Ingestors::new().context("set up the HTTP client")?,
         backoff: Backoff::default(),
         metrics: metrics.clone(),

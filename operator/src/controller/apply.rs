@@ -33,19 +33,15 @@ pub async fn apply(
     let Objects { ingestor, api } = objects;
     let namespace = &owner.namespace;
     let ingestor = workload(client, namespace, ingestor).await?;
-    let api = match api {
-        Some(ApiWorkload { workload: parts, service }) => {
-            one(client, namespace, service).await?;
-            Some(workload(client, namespace, parts).await?)
-        }
-        None => {
-            if had_api {
-                remove_api(client, owner).await?;
-            }
-            None
-        }
-    };
-    Ok(Applied { ingestor, api })
+    if let Some(ApiWorkload { workload: parts, service }) = api {
+        one(client, namespace, service).await?;
+        let api = workload(client, namespace, parts).await?;
+        return Ok(Applied { ingestor, api: Some(api) });
+    }
+    if had_api {
+        remove_api(client, owner).await?;
+    }
+    Ok(Applied { ingestor, api: None })
 }
 
 /// The Deployment last, since its pods need the rest.

@@ -197,7 +197,7 @@ mod tests {
         let mut young = claim(2, "a", "b", "orders");
         young.resolved.topic = "a.orders".into();
         young.resolved.kafka_connection = "secret/mine".into();
-        assert_eq!(young.conflicts(&[old.clone()]), []);
+        assert_eq!(young.conflicts(std::slice::from_ref(&old)), []);
         let known = |mut claim: Claim| {
             claim.resolved.cluster_id = Some("c".into());
             claim

@@ -160,7 +160,7 @@ impl Board<'_> {
         match finding {
             Finding::Good { reason, message } => self.set(name, "True", &reason.to_string(), message),
             Finding::Bad(Problem { reason, message }) => {
-                self.set(name, "False", &reason.to_string(), message)
+                self.set(name, "False", &reason.to_string(), message);
             }
             Finding::Unknown => match find(self.before, name) {
                 Some(known) => self.conditions.push(known.clone()),

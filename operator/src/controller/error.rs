@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use super::reason::{Problem, Reason, Retry};
 
 /// How often a healthy pipeline is looked at, on average.
-const RESYNC: Duration = Duration::from_secs(300);
+const RESYNC: Duration = Duration::from_mins(5);
 /// The first pause of a back-off; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 

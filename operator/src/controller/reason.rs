@@ -110,7 +110,7 @@ impl Retry {
 
 /// The other side may be back any moment; users wait for it.
 const SOON: Retry = Retry::Backoff { cap: Duration::from_secs(15) };
-const LATER: Retry = Retry::Backoff { cap: Duration::from_secs(60) };
+const LATER: Retry = Retry::Backoff { cap: Duration::from_mins(1) };
 
 impl Reason {
     /// The one place that decides how a problem is retried.

@@ -36,35 +36,50 @@ pub async fn reconcile(context: &Context, key: &ObjectRef<DataPipeline>) -> Resu
     let Some(fetched) = fetch::fetch(context, key).await? else { return Ok(None) };
     if fetched.pipeline.metadata.deletion_timestamp.is_some() {
         let findings = unknown(&fetched.pipeline);
-        return finalize::finalize(context, fetched, findings).await;
+        return Box::pin(finalize::finalize(context, fetched, findings)).await;
     }
+    // Boxed, since each step's state is large and only one is needed at a time.
+    let worked = Box::pin(work(context, fetched)).await?;
+    Box::pin(finish(context, worked)).await
+}
+
+/// A pipeline that was worked on, as far as could be.
+struct Worked {
+    fetched: Fetched,
+    findings: Findings,
+    /// The record with all that is known now; `None` leaves it as it is.
+    resolved: Option<Resolved>,
+    /// The spec of this generation has been worked through.
+    complete: bool,
+}
+
+async fn work(context: &Context, fetched: Fetched) -> Result<Worked, Error> {
     let mut findings = unknown(&fetched.pipeline);
     if is_annotated(&fetched.pipeline, PAUSE_ANNOTATION) {
         findings.reconciliation_paused = true;
-        return finish(context, fetched, findings, None, false).await;
+        return Ok(Worked { fetched, findings, resolved: None, complete: false });
     }
     let others = claims::of_all(context.pipelines.state().iter().map(AsRef::as_ref));
     match validate::validate(&fetched.pipeline, &context.fleet, &others) {
-        Err(Invalid::Spec(problem)) => {
-            findings.spec = Some(problem);
-            finish(context, fetched, findings, None, true).await
+        Ok(Validated { resolution }) => {
+            return Box::pin(work_on(context, fetched, resolution, findings)).await;
         }
+        Err(Invalid::Spec(problem)) => findings.spec = Some(problem),
         Err(Invalid::Claimed { topic, table }) => {
             findings.topic = topic.map_or(Finding::Unknown, Finding::Bad);
             findings.table = table.map_or(Finding::Unknown, Finding::Bad);
-            finish(context, fetched, findings, None, true).await
         }
-        Ok(Validated { resolution }) => work(context, fetched, resolution, findings).await,
     }
+    Ok(Worked { fetched, findings, resolved: None, complete: true })
 }
 
-/// A pipeline that may be worked on.
-async fn work(
+/// A pipeline without fault and without rival.
+async fn work_on(
     context: &Context,
     mut fetched: Fetched,
     resolution: Resolution,
     mut findings: Findings,
-) -> Result<Outcome, Error> {
+) -> Result<Worked, Error> {
     findings.differences = differences(&resolution);
     context.metrics.objective(&fetched.owner.namespace, &fetched.owner.name, &resolution.freshness);
     fetched.pipeline = finalize::keep_finalizer(context, &fetched.owner, fetched.pipeline).await?;
@@ -90,7 +105,7 @@ async fn work(
             Err(error) => findings.spec = Some(error.refusal()?),
         }
     }
-    finish(context, fetched, findings, Some(recorded), true).await
+    Ok(Worked { fetched, findings, resolved: Some(recorded), complete: true })
 }
 
 /// Records what is about to be created, creates it, and hands back the facts and
@@ -208,13 +223,8 @@ fn objects(
 }
 
 /// Looks at the workloads, and writes the status.
-async fn finish(
-    context: &Context,
-    fetched: Fetched,
-    mut findings: Findings,
-    resolved: Option<Resolved>,
-    complete: bool,
-) -> Result<Outcome, Error> {
+async fn finish(context: &Context, worked: Worked) -> Result<Outcome, Error> {
+    let Worked { fetched, mut findings, resolved, complete } = worked;
     let Fetched { pipeline, owner, ingestor, api } = fetched;
     if let Some(deployment) = &ingestor {
         let ingestors = observe::ingestors(context, &owner).await?;

@@ -166,7 +166,7 @@ async fn step(pipeline: Arc<DataPipeline>, context: Arc<Context>) -> Result<Acti
     let key = ObjectRef::from_obj(pipeline.as_ref());
     let started = Instant::now();
     let running = context.metrics.begin();
-    let result = reconcile(&context, &key).await;
+    let result = Box::pin(reconcile(&context, &key)).await;
     drop(running);
     let problem = match &result {
         Ok(outcome) => outcome.map(Reason::as_str),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// A client that nobody asked for this long is dropped. Longer than the resync
 /// period, so a client in use stays.
-const IDLE: Duration = Duration::from_secs(20 * 60);
+const IDLE: Duration = Duration::from_mins(20);
 
 /// Clients by connection name.
 pub struct Cache<Access, Client> {

@@ -9,7 +9,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::stage::{Scene, spec, with};
@@ -122,7 +122,7 @@ fn a_hand_edit_is_put_back() {
     scene.until_applied("orders");
     scene.merge::<Deployment>("orders-ingestor", &json!({"spec": {"replicas": 7}}));
     scene.until("one replica again", || (scene.ingestor("orders")?.spec?.replicas == Some(1)).then_some(()));
-    scene.stage.block_on(scene.api::<Service>().delete("orders-api", &Default::default())).unwrap();
+    scene.stage.block_on(scene.api::<Service>().delete("orders-api", &DeleteParams::default())).unwrap();
     scene.until("the Service is there again", || scene.get::<Service>("orders-api"));
 }
 

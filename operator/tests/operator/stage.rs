@@ -30,7 +30,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// How long anything may take that should come about.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 pub const OPERATOR_NAMESPACE: &str = "caudal-system";
 
 pub struct Stage {

@@ -44,7 +44,9 @@ impl Files {
                 hash.update(part);
             }
         }
-        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        let digest = hash.finalize();
+        let start = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        format!("{start:016x}")
     }
 }
 

@@ -25,7 +25,10 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// Sets what makes the producer reliable on a connection's settings.
     pub fn new(
-        mut config: ClientConfig, dead_letter_topic: &str, pipeline: String, topic: String,
+        mut config: ClientConfig,
+        dead_letter_topic: &str,
+        pipeline: String,
+        topic: String,
         wake: std::thread::Thread,
     ) -> anyhow::Result<Self> {
         config
@@ -43,7 +46,14 @@ impl DeadLetters {
 
     /// Queues `message`; `false` when there is no room now. `block` comes back
     /// from [`DeadLetters::acknowledged`].
-    pub fn send(&self, message: &Message<'_>, partition: i32, reason: Reason, detail: &str, block: usize) -> bool {
+    pub fn send(
+        &self,
+        message: Message<'_>,
+        partition: i32,
+        reason: Reason,
+        detail: &str,
+        block: usize,
+    ) -> bool {
         let partition = partition.to_string();
         let offset = message.offset().to_string();
         let timestamp = message.timestamp_ms().to_string();

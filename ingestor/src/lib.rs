@@ -7,6 +7,7 @@
 pub mod block;
 mod dead_letter;
 pub mod decode;
+mod fail;
 pub mod kafka;
 mod metrics;
 pub mod protocol;

@@ -54,7 +54,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     );
 
     let mut registry = Registry::default();
-    let metrics = Arc::new(Metrics::new(&mut registry, &plan.pipeline));
+    let metrics = Arc::new(Metrics::new(&mut registry, &plan.pipeline, ingest.freshness_within_ms));
     let server = Server::new(&plan.sink.connection.url, credentials.clickhouse.clone())?;
     let sink = Arc::new(Sink::new(&plan, server));
     let stop = shutdown::on_signal()?;
@@ -95,7 +95,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         })
         .context("start the source thread")?;
     let events = Events::new(sender, thread.thread().clone());
-    tokio::spawn(worker::serve(sink, metrics, queue, events.clone()));
+    tokio::spawn(worker::serve(sink, metrics, queue, events));
     let admin_stop = CancellationToken::new();
     let admin = tokio::spawn(serve_admin(options.admin_address, registry, state, admin_stop.clone()));
 
@@ -112,7 +112,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             ended.await
         }
     };
-    events.close();
     admin_stop.cancel();
     result.context("the source thread died")??;
     tracing::info!("stopped");
@@ -120,7 +119,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn serve_admin(
-    address: SocketAddr, registry: Registry, state: Arc<Mutex<IngestorState>>, stop: CancellationToken,
+    address: SocketAddr,
+    registry: Registry,
+    state: Arc<Mutex<IngestorState>>,
+    stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let shown = state.clone();
     let extra = Router::new().route("/state", get(async move || Json(current(&shown))));

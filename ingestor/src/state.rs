@@ -17,6 +17,11 @@ pub fn raise(slot: &mut Option<Trouble>, reason: Reason, message: &str) {
     *slot = Some(Trouble { reason, message: message.to_owned(), since });
 }
 
+/// Takes a trouble of this reason back.
+pub fn clear(slot: &mut Option<Trouble>, reason: Reason) {
+    slot.take_if(|trouble| trouble.reason == reason);
+}
+
 /// Milliseconds since 1970 UTC.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -32,7 +37,10 @@ mod tests {
         let mut slot =
             Some(Trouble { reason: Reason::KafkaUnreachable, message: "a".into(), since: "then".into() });
         raise(&mut slot, Reason::KafkaUnreachable, "b");
-        assert_eq!(slot.as_ref().map(|trouble| (trouble.since.as_str(), trouble.message.as_str())), Some(("then", "b")));
+        assert_eq!(
+            slot.as_ref().map(|trouble| (trouble.since.as_str(), trouble.message.as_str())),
+            Some(("then", "b"))
+        );
         raise(&mut slot, Reason::BlockRefused, "c");
         assert_ne!(slot.map(|trouble| trouble.since), Some("then".to_owned()));
     }

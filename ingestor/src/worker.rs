@@ -6,7 +6,9 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::metrics::Metrics;
-use crate::sink::{Asked, Backoff, Known, LedgerRow, Report, Sink, SinkError, Store, Stored, TableFacts};
+use crate::sink::{
+    Asked, Backoff, Known, Lease, LedgerRow, Refusals, Report, Sink, SinkError, Store, Stored, TableFacts,
+};
 use crate::source::{Event, Events, Job};
 use crate::state::now_ms;
 
@@ -22,14 +24,30 @@ pub async fn serve(sink: Arc<Sink>, metrics: Arc<Metrics>, mut jobs: UnboundedRe
         let inserts = inserts.clone();
         tokio::spawn(async move {
             match job {
-                Job::Prepare { epoch, asked } => prepare(&sink, &events, epoch, &asked).await,
+                Job::Prepare { epoch, membership, asked } => {
+                    prepare(&sink, &events, epoch, &membership, &asked).await;
+                }
                 Job::Store { epoch, partition, block, promise, settle, lease, facts } => {
                     let Ok(_turn) = inserts.acquire().await else { return };
-                    let store = Store { sink: &sink, facts: &facts, lease: &lease, partition, block: &block, promise };
+                    let store = Store {
+                        sink: &sink,
+                        facts: &facts,
+                        lease: &lease,
+                        partition,
+                        block: &block,
+                        promise,
+                    };
+                    let mut refusals = Refusals::default();
                     let stored = store.run(settle, |report| match report {
                         Report::Inserted(time) => metrics.inserted(time.as_secs_f64()),
-                        Report::Failed(error) => events.send(failed(epoch, Some(partition), &error)),
-                        Report::Recovered => events.send(Event::Recovered { epoch, partition: Some(partition) }),
+                        Report::Failed(error) => {
+                            let refused = refusals.count(&error);
+                            events.send(failed(epoch, Some(partition), refused, &error));
+                        }
+                        Report::Resent => metrics.resent(),
+                        Report::Recovered => {
+                            events.send(Event::Recovered { epoch, partition: Some(partition) });
+                        }
                     });
                     let stored = stored.await;
                     drop(block);
@@ -39,25 +57,27 @@ pub async fn serve(sink: Arc<Sink>, metrics: Arc<Metrics>, mut jobs: UnboundedRe
                         Stored::Revoked => {}
                     }
                 }
-                Job::Record { epoch, rows } => record(&sink, &events, epoch, &rows).await,
+                Job::Record { epoch, membership, rows } => {
+                    record(&sink, &events, epoch, &membership, &rows).await;
+                }
             }
         });
     }
 }
 
-fn failed(epoch: usize, partition: Option<i32>, error: &SinkError) -> Event {
+fn failed(epoch: usize, partition: Option<i32>, refused: bool, error: &SinkError) -> Event {
     tracing::warn!(partition, class = error.class.name(), "{error}");
-    Event::Failed { epoch, partition, class: error.class, message: error.to_string() }
+    Event::Failed { epoch, partition, class: error.class, refused, message: error.to_string() }
 }
 
-async fn prepare(sink: &Sink, events: &Events, epoch: usize, asked: &[Asked]) {
+async fn prepare(sink: &Sink, events: &Events, epoch: usize, membership: &Lease, asked: &[Asked]) {
     let mut backoff = Backoff::default();
     loop {
         match facts(sink, asked).await {
             Ok((facts, known)) => return events.send(Event::Prepared { epoch, facts, known }),
-            Err(error) => events.send(failed(epoch, None, &error)),
+            Err(error) => events.send(failed(epoch, None, false, &error)),
         }
-        if events.closed() {
+        if membership.revoked() {
             return;
         }
         backoff.sleep().await;
@@ -68,16 +88,16 @@ async fn facts(sink: &Sink, asked: &[Asked]) -> Result<(TableFacts, Vec<Known>),
     Ok((sink.check_table().await?, sink.look_up(asked).await?))
 }
 
-async fn record(sink: &Sink, events: &Events, epoch: usize, rows: &[LedgerRow]) {
+async fn record(sink: &Sink, events: &Events, epoch: usize, membership: &Lease, rows: &[LedgerRow]) {
     let mut backoff = Backoff::default();
     let mut failures = 0;
     loop {
         match sink.write_ledger(rows, now_ms()).await {
             Ok(()) => break,
-            Err(error) => events.send(failed(epoch, None, &error)),
+            Err(error) => events.send(failed(epoch, None, false, &error)),
         }
         failures += 1;
-        if events.closed() {
+        if membership.revoked() {
             return;
         }
         backoff.sleep().await;

@@ -14,14 +14,20 @@ pub enum Kind {
     Float32,
     Float64,
     /// An integer of `width` bytes counting units of 10^-scale.
-    Decimal { width: u8, precision: u8, scale: u8 },
+    Decimal {
+        width: u8,
+        precision: u8,
+        scale: u8,
+    },
     Text,
     Dictionary,
     Bool,
     /// Days since 1970 in two bytes.
     Date,
     /// Ticks of 10^-precision seconds since 1970 in eight bytes.
-    DateTime { precision: u8 },
+    DateTime {
+        precision: u8,
+    },
     Uuid,
 }
 
@@ -59,8 +65,7 @@ impl Kind {
     /// Bytes per value; 0 when values differ in length.
     pub fn width(self) -> usize {
         match self {
-            Self::Int(width) | Self::UInt(width) => usize::from(width),
-            Self::Decimal { width, .. } => usize::from(width),
+            Self::Int(width) | Self::UInt(width) | Self::Decimal { width, .. } => usize::from(width),
             Self::Float32 | Self::Dictionary => 4,
             Self::Float64 | Self::DateTime { .. } => 8,
             Self::Text => 0,

@@ -24,7 +24,8 @@ impl Layout {
     pub fn new(fields: &[Field]) -> Self {
         let kinds: Vec<_> =
             fields.iter().map(|field| (Kind::of(&field.column_type), field.nullable)).collect();
-        let fixed = kinds.iter().map(|(kind, nullable)| kind.width().max(1) + usize::from(*nullable)).sum::<usize>();
+        let fixed =
+            kinds.iter().map(|(kind, nullable)| kind.width().max(1) + usize::from(*nullable)).sum::<usize>();
         Self {
             names: fields.iter().map(|field| field.name.clone()).collect(),
             native_types: fields.iter().map(ddl::column_type).collect(),

@@ -58,7 +58,8 @@ impl Block {
     }
 
     pub fn bytes(&self) -> usize {
-        let part = |part: &Part| part.head.len() + part.nulls.as_ref().map_or(0, Bytes::len) + part.data.len();
+        let part =
+            |part: &Part| part.head.len() + part.nulls.as_ref().map_or(0, Bytes::len) + part.data.len();
         self.parts.iter().map(part).sum()
     }
 

@@ -58,12 +58,11 @@ pub fn scaled(text: &[u8], precision: u8, scale: u8) -> Result<Wide, Reason> {
 fn exponent(text: &[u8]) -> i64 {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
+        [b'+', rest @ ..] | rest => (false, rest),
     };
-    let value = digits.iter().fold(0_i64, |value, byte| {
-        (value * 10 + i64::from(byte.wrapping_sub(b'0'))).min(1_000_000_000)
-    });
+    let value = digits
+        .iter()
+        .fold(0_i64, |value, byte| (value * 10 + i64::from(byte.wrapping_sub(b'0'))).min(1_000_000_000));
     if negative { -value } else { value }
 }
 

@@ -221,7 +221,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn skip_items(
-        &mut self, close: u8, mut item: impl FnMut(&mut Self) -> Result<(), Reason>,
+        &mut self,
+        close: u8,
+        mut item: impl FnMut(&mut Self) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
         self.at += 1;
         self.skip_whitespace();

@@ -35,8 +35,7 @@ pub fn integer(text: &[u8]) -> Result<(bool, u64), Reason> {
 pub fn is_integer(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     match digits {
-        [] => false,
-        [b'0', _, ..] => false,
+        [] | [b'0', _, ..] => false,
         digits => digits.iter().all(u8::is_ascii_digit),
     }
 }

@@ -16,7 +16,10 @@ impl Values {
     /// Pushes the value at the cursor onto `column`, or leaves it as it was.
     #[inline]
     pub fn push(
-        &mut self, column: &mut Column, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>,
+        &mut self,
+        column: &mut Column,
+        cursor: &mut Cursor<'_>,
+        scratch: &mut Vec<u8>,
     ) -> Result<(), Reason> {
         let Some(first) = cursor.peek() else { return Err(Reason::InvalidJson) };
         if first == b'n' {

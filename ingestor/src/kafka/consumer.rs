@@ -21,7 +21,9 @@ use super::{Code, KafkaError};
 pub enum Rebalance {
     Assigned(Vec<i32>),
     /// Give everything back. `lost`: it is somebody else's already.
-    Revoked { lost: bool },
+    Revoked {
+        lost: bool,
+    },
 }
 
 /// A commit's answer.
@@ -131,8 +133,7 @@ impl Consumer {
         // SAFETY: the queue is given back when dropped; a forward to null keeps
         // its messages out of the consumer's queue.
         unsafe {
-            let queue =
-                sys::rd_kafka_queue_get_partition(self.client, self.topic.as_ptr(), partition);
+            let queue = sys::rd_kafka_queue_get_partition(self.client, self.topic.as_ptr(), partition);
             if !queue.is_null() {
                 sys::rd_kafka_queue_forward(queue, ptr::null_mut());
                 let opaque = ptr::from_ref::<Shared>(&self.shared).cast_mut().cast::<c_void>();
@@ -194,7 +195,12 @@ impl Consumer {
             let topic = self.topic.as_ptr();
             let timeout = millis(timeout);
             sys::rd_kafka_query_watermark_offsets(
-                self.client, topic, partition, &raw mut low, &raw mut high, timeout,
+                self.client,
+                topic,
+                partition,
+                &raw mut low,
+                &raw mut high,
+                timeout,
             )
         };
         KafkaError::check(code).map(|()| (low, high))
@@ -213,7 +219,10 @@ impl Consumer {
 
     /// The first offset at or after `timestamp_ms`; `None` when all are older.
     pub fn offset_at(
-        &self, partition: i32, timestamp_ms: i64, timeout: Duration,
+        &self,
+        partition: i32,
+        timestamp_ms: i64,
+        timeout: Duration,
     ) -> Result<Option<i64>, KafkaError> {
         let list = List::new();
         list.add(&self.topic, partition).offset = timestamp_ms;
@@ -227,10 +236,8 @@ impl Consumer {
 
     /// Continues reading an assigned partition elsewhere.
     pub fn seek(&self, partition: i32, offset: i64, timeout: Duration) -> Result<(), KafkaError> {
-        let list = List::of_positions(
-            &self.topic,
-            &[Position { partition, offset, metadata: String::new() }],
-        );
+        let list =
+            List::of_positions(&self.topic, &[Position { partition, offset, metadata: String::new() }]);
         // SAFETY: the error is read and destroyed; the list is ours.
         unsafe {
             let error = sys::rd_kafka_seek_partitions(self.client, list.ptr(), millis(timeout));
@@ -327,14 +334,19 @@ unsafe extern "C" fn on_rebalance(
 }
 
 pub(super) unsafe extern "C" fn on_log(
-    _client: *const sys::rd_kafka_t, level: i32, facility: *const c_char, text: *const c_char,
+    _client: *const sys::rd_kafka_t,
+    level: i32,
+    facility: *const c_char,
+    text: *const c_char,
 ) {
     // SAFETY: C strings, valid during the callback.
     let (facility, text) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(text)) };
     let (facility, text) = (facility.to_string_lossy(), text.to_string_lossy());
     match level {
-        0..=3 => tracing::warn!(%facility, "librdkafka: {text}"),
-        4 => tracing::info!(%facility, "librdkafka: {text}"),
+        // Lost connections come again and again during an outage; what they
+        // mean is reported once, by whoever is held up.
+        _ if matches!(&*facility, "FAIL" | "ERROR") => tracing::debug!(%facility, "librdkafka: {text}"),
+        0..=4 => tracing::warn!(%facility, "librdkafka: {text}"),
         _ => tracing::debug!(%facility, "librdkafka: {text}"),
     }
 }

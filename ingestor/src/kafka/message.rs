@@ -26,6 +26,11 @@ impl Batch {
         (self.next < self.filled).then(|| Message(unsafe { &*self.messages[self.next] }))
     }
 
+    /// Messages of the last read, taken or not.
+    pub fn size(&self) -> usize {
+        self.filled
+    }
+
     #[inline]
     pub fn advance(&mut self) {
         self.next += 1;

@@ -14,7 +14,7 @@ use super::{Code, KafkaError, Message};
 
 /// A message on its way to the dead letters.
 pub struct DeadLetterMessage<'a> {
-    pub message: &'a Message<'a>,
+    pub message: Message<'a>,
     /// Added behind the message's own headers.
     pub headers: &'a [(&'a CStr, &'a [u8])],
     /// Comes back in [`Delivery`].
@@ -111,7 +111,9 @@ impl Producer {
     /// Queues once more what came back.
     pub fn resend(&self, letter: &Letter, ticket: usize) -> Result<(), Refused> {
         let part = |bytes: &Option<Vec<u8>>| {
-            bytes.as_ref().map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
+            bytes
+                .as_ref()
+                .map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
         };
         // SAFETY: the letter lives during the call, its bytes are copied.
         unsafe {
@@ -123,8 +125,11 @@ impl Producer {
     /// # Safety
     /// Pointers are valid for their lengths; `headers` is given away.
     unsafe fn produce(
-        &self, value: (*mut c_void, usize), key: (*mut c_void, usize),
-        headers: *mut sys::rd_kafka_headers_t, ticket: usize,
+        &self,
+        value: (*mut c_void, usize),
+        key: (*mut c_void, usize),
+        headers: *mut sys::rd_kafka_headers_t,
+        ticket: usize,
     ) -> Result<(), Refused> {
         let memory = |(ptr, size)| sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size };
         let units = [
@@ -181,9 +186,7 @@ unsafe fn copied_headers(raw: &sys::rd_kafka_message_t, more: usize) -> *mut sys
     }
 }
 
-fn unit(
-    vtype: Tag, fill: impl FnOnce(&mut sys::rd_kafka_vu_s__bindgen_ty_1),
-) -> sys::rd_kafka_vu_s {
+fn unit(vtype: Tag, fill: impl FnOnce(&mut sys::rd_kafka_vu_s__bindgen_ty_1)) -> sys::rd_kafka_vu_s {
     let mut u = sys::rd_kafka_vu_s__bindgen_ty_1 { _pad: [0; 64] };
     fill(&mut u);
     sys::rd_kafka_vu_s { vtype, u }
@@ -195,7 +198,9 @@ unsafe extern "C" fn on_event(_client: *mut sys::rd_kafka_t, opaque: *mut c_void
 }
 
 unsafe extern "C" fn on_delivery(
-    _client: *mut sys::rd_kafka_t, message: *const sys::rd_kafka_message_t, opaque: *mut c_void,
+    _client: *mut sys::rd_kafka_t,
+    message: *const sys::rd_kafka_message_t,
+    opaque: *mut c_void,
 ) {
     // SAFETY: `opaque` is the producer's `Shared`, the message is valid here.
     let (shared, raw) = unsafe { (&*opaque.cast::<Shared>(), &*message) };

@@ -1,7 +1,7 @@
 //! One partition's life: sealed block → intent → insert → record → completion.
 
-use super::metadata::Promise;
 use super::Outcome;
+use super::metadata::Promise;
 
 /// A commit the partition wants; its offset is everything below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,11 +113,15 @@ impl Machine {
         self.stage = Stage::Promising { promise, settle: true };
     }
 
-    /// The block of an intent that was found stored: only its ledger row and
-    /// its completion are missing.
-    pub fn found_stored(&mut self, promise: Promise) -> Action {
+    /// The block of an intent that was found stored: only its completion is
+    /// missing, and its ledger row unless it is `recorded`.
+    pub fn found_stored(&mut self, promise: Promise, recorded: bool) -> Option<Action> {
+        if recorded {
+            self.stage = Stage::Recorded { promise };
+            return None;
+        }
         self.stage = Stage::Recording { promise };
-        Action::Record(promise, Outcome::Settled)
+        Some(Action::Record(promise, Outcome::Settled))
     }
 
     /// The commit this partition wants now. It stays wanted until
@@ -127,7 +131,9 @@ impl Machine {
             return None;
         }
         match self.stage {
-            Stage::Promising { promise, .. } => Some(Commit { offset: promise.first, promise: Some(promise) }),
+            Stage::Promising { promise, .. } => {
+                Some(Commit { offset: promise.first, promise: Some(promise) })
+            }
             Stage::Recorded { promise } => Some(Commit { offset: promise.next, promise: self.waiting }),
             Stage::Free if self.waiting.is_some() || !self.settled_start => {
                 Some(Commit { offset: self.committed, promise: self.waiting })
@@ -205,7 +211,9 @@ impl Machine {
     }
 
     fn record(&mut self) -> Option<Action> {
-        let Stage::Storing { promise, stored: Some(outcome), lettered: true } = self.stage else { return None };
+        let Stage::Storing { promise, stored: Some(outcome), lettered: true } = self.stage else {
+            return None;
+        };
         self.stage = Stage::Recording { promise };
         Some(Action::Record(promise, outcome))
     }
@@ -296,7 +304,9 @@ mod tests {
     #[test]
     fn what_may_be_stored_already_is_read_back_first() {
         let mut machine = Machine::at(0, false, 12);
-        for (promise, expected) in [(block(0, 10, 0), true), (block(10, 20, 0), true), (block(20, 30, 0), false)] {
+        for (promise, expected) in
+            [(block(0, 10, 0), true), (block(10, 20, 0), true), (block(20, 30, 0), false)]
+        {
             machine.sealed(promise);
             commit(&mut machine);
             let action = *machine.commit_answered().last().unwrap();
@@ -313,8 +323,7 @@ mod tests {
     /// an insert may happen only under a committed intent.
     #[test]
     fn a_crash_at_any_step_is_recovered() {
-        let identity =
-            Identity { topic_id: "t".into(), pipeline: "n/p".into(), table_uuid: "u".into() };
+        let identity = Identity { topic_id: "t".into(), pipeline: "n/p".into(), table_uuid: "u".into() };
         let a = block(0, 10, 0);
         for crash_after in 0..6 {
             let mut outside = Outside::default();
@@ -362,10 +371,12 @@ mod tests {
                     machine.recorded();
                     assert_eq!(commit(&mut machine).offset, 10);
                 }
-                Start::Complete { promise, .. } => {
+                Start::Complete { promise, recorded, .. } => {
                     assert!(outside.stored);
+                    assert_eq!(recorded, outside.ledger.is_some());
                     let mut machine = Machine::at(0, false, 0);
-                    assert_eq!(machine.found_stored(promise), Action::Record(a, Outcome::Settled));
+                    let action = machine.found_stored(promise, recorded);
+                    assert_eq!(action, (!recorded).then_some(Action::Record(a, Outcome::Settled)));
                     machine.recorded();
                     assert_eq!(commit(&mut machine), Commit { offset: 10, promise: None });
                 }

@@ -63,10 +63,8 @@ impl Metadata {
              plan={plan_revision} born={born}"
         );
         if let Some(Promise { first, next, rows, dead_letters, nonce }) = promise {
-            let written = write!(
-                text,
-                " first={first} next={next} rows={rows} dead={dead_letters} nonce={nonce:032x}"
-            );
+            let written =
+                write!(text, " first={first} next={next} rows={rows} dead={dead_letters} nonce={nonce:032x}");
             debug_assert!(written.is_ok());
         }
         debug_assert!(text.is_ascii() && text.len() <= MAX_BYTES);

@@ -27,7 +27,9 @@ pub type Units = Vec<Unit>;
 pub enum Step {
     ReadBack,
     /// Send the units not stored, whole, under this generation's token.
-    Send { generation: u32 },
+    Send {
+        generation: u32,
+    },
     Done,
     GiveUp,
 }

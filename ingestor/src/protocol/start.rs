@@ -22,10 +22,12 @@ pub enum Start {
     Fresh,
     /// Go on at `position`. `commit`: the position is new and committed first.
     Resume { position: i64, commit: bool, reconcile: Option<i64> },
-    /// Build the block of the intent again and SETTLE it.
-    Replay { promise: Promise, plan_revision_differs: bool, reconcile: Option<i64> },
+    /// Build the block of the intent again and SETTLE it. `stored`: its rows
+    /// are all in the table, only its dead letters are in doubt.
+    Replay { promise: Promise, stored: bool, reconcile: Option<i64> },
     /// The intent's rows are all stored: complete it without reading.
-    Complete { promise: Promise, reconcile: Option<i64> },
+    /// `recorded`: the ledger has it too.
+    Complete { promise: Promise, recorded: bool, reconcile: Option<i64> },
 }
 
 /// Why a partition can't begin.
@@ -85,14 +87,15 @@ pub fn start(known: &Known, identity: &Identity, plan_revision: &str) -> Result<
         return Ok(Start::Resume { position: offset, commit: true, reconcile });
     }
     let reconcile = beyond.filter(|h| *h > promise.next);
-    if known.stored_of_intent == promise.rows && promise.dead_letters == 0 {
-        return Ok(Start::Complete { promise, reconcile });
+    let stored = known.stored_of_intent == promise.rows;
+    if stored && promise.dead_letters == 0 {
+        let recorded = known.ledger.is_some_and(|next| next >= promise.next);
+        return Ok(Start::Complete { promise, recorded, reconcile });
     }
-    let plan_revision_differs = metadata.plan_revision != plan_revision;
-    if plan_revision_differs && known.stored_of_intent < promise.rows {
+    if metadata.plan_revision != plan_revision && !stored {
         return Err(Stop::PlanRevision(metadata.plan_revision));
     }
-    Ok(Start::Replay { promise, plan_revision_differs, reconcile })
+    Ok(Start::Replay { promise, stored, reconcile })
 }
 
 #[cfg(test)]
@@ -140,10 +143,13 @@ mod tests {
     #[test]
     fn an_intent_is_replayed_unless_it_is_stored() {
         let intent = known(Some((10, metadata(ours(), Some(PROMISE)))));
-        let replay = Start::Replay { promise: PROMISE, plan_revision_differs: false, reconcile: None };
+        let replay = Start::Replay { promise: PROMISE, stored: false, reconcile: None };
         assert_eq!(decide(&intent), Ok(replay));
         let stored = Known { stored_of_intent: 9, stored: Some(20), ledger: Some(20), ..intent };
-        assert_eq!(decide(&stored), Ok(Start::Complete { promise: PROMISE, reconcile: None }));
+        assert_eq!(
+            decide(&stored),
+            Ok(Start::Complete { promise: PROMISE, recorded: true, reconcile: None })
+        );
     }
 
     #[test]

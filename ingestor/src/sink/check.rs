@@ -32,10 +32,13 @@ impl Sink {
             ("wait_end_of_query", "1"),
         ];
         let connection = self.server.connect().await?;
-        let body = self.server.request(connection, "look up the table", &parameters, vec![sql.into()], None).await?;
+        let body =
+            self.server.request(connection, "look up the table", &parameters, vec![sql.into()], None).await?;
         let name = format!("{}.{}", self.database, self.table);
         if body.is_empty() {
-            return Err(SinkError::table(format!("table {name} does not exist or is not visible to the user")));
+            return Err(SinkError::table(format!(
+                "table {name} does not exist or is not visible to the user"
+            )));
         }
         let row: Row = serde_json::from_slice(&body)
             .map_err(|error| SinkError::unreachable("look up the table", error))?;
@@ -47,7 +50,9 @@ impl Sink {
         }
         for (column, wanted) in &self.columns {
             match row.columns.iter().find(|(name, ..)| name == column) {
-                None => return Err(SinkError::table(format!("table {name} has no column {column} {wanted}"))),
+                None => {
+                    return Err(SinkError::table(format!("table {name} has no column {column} {wanted}")));
+                }
                 Some((_, found, _)) if found != wanted => {
                     return Err(SinkError::table(format!(
                         "column {column} of table {name} is {found}, not {wanted}"

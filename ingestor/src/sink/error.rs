@@ -16,6 +16,9 @@ pub enum Class {
 }
 
 impl Class {
+    pub const ALL: [Self; 5] =
+        [Self::Unreachable, Self::Overloaded, Self::Unauthorized, Self::TableChanged, Self::Refused];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
@@ -25,9 +28,6 @@ impl Class {
             Self::Refused => "refused",
         }
     }
-
-    pub const ALL: [Self; 5] =
-        [Self::Unreachable, Self::Overloaded, Self::Unauthorized, Self::TableChanged, Self::Refused];
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,12 +72,39 @@ fn classify(status: u16, code: Option<u32>, body: &str) -> Class {
         Some(252) if body.contains("partitions for single INSERT block") => Class::Refused,
         // Timeouts, memory limit, too many queries, parts or connections, network,
         // keeper, read-only while starting or shutting down, cancelled, aborted.
-        Some(159 | 160 | 202 | 203 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 285 | 286 | 319 | 394 | 425 | 439 | 999) => {
-            Class::Overloaded
-        }
+        Some(
+            159 | 160 | 202 | 203 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 285 | 286 | 319 | 394 | 425
+            | 439 | 999,
+        ) => Class::Overloaded,
         Some(_) => Class::Refused,
         None if matches!(status, 401 | 403) => Class::Unauthorized,
         None => Class::Overloaded,
+    }
+}
+
+/// Counts how often a block was refused for the same reason.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    code: Option<u32>,
+    times: u32,
+}
+
+impl Refusals {
+    /// Whether this is more than bad luck: the same code again and again.
+    pub fn count(&mut self, error: &SinkError) -> bool {
+        if error.code.is_none() {
+            // The server was away: whatever it said before is old.
+            *self = Self::default();
+            return false;
+        }
+        self.times = if self.code == error.code { self.times + 1 } else { 1 };
+        self.code = error.code;
+        match (error.class, error.code) {
+            (Class::Refused, _) => self.times >= 3,
+            // A memory limit that this block can never stay below.
+            (Class::Overloaded, Some(241)) => self.times >= 10,
+            _ => false,
+        }
     }
 }
 
@@ -95,5 +122,18 @@ mod tests {
         assert_eq!(classify(403, Some(516), ""), Class::Unauthorized);
         assert_eq!(classify(404, Some(60), ""), Class::TableChanged);
         assert_eq!(classify(503, None, ""), Class::Overloaded);
+    }
+
+    #[test]
+    fn a_refusal_is_one_when_it_is_repeated() {
+        let refused = |code| SinkError::answered("insert", 500, code, "");
+        let mut refusals = Refusals::default();
+        assert_eq!([469, 469, 469].map(|code| refusals.count(&refused(Some(code)))), [false, false, true]);
+        assert!(!refusals.count(&SinkError::unreachable("insert", "gone")));
+        assert!(!refusals.count(&refused(Some(469))));
+        let parts: Vec<bool> = (0..50).map(|_| refusals.count(&refused(Some(252)))).collect();
+        assert!(parts.iter().all(|refused| !refused), "too many parts passes");
+        let memory: Vec<bool> = (0..10).map(|_| refusals.count(&refused(Some(241)))).collect();
+        assert_eq!(memory.iter().filter(|refused| **refused).count(), 1);
     }
 }

@@ -53,7 +53,8 @@ impl Body for Pieces {
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>, _: &mut Context<'_>,
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
     }
@@ -95,10 +96,11 @@ impl Server {
             }
         }
         let act = format!("connect to ClickHouse at {}", self.address());
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((self.host.as_str(), self.port)))
-            .await
-            .map_err(|_| SinkError::unreachable(&act, "timed out"))?
-            .map_err(|error| SinkError::unreachable(&act, error))?;
+        let stream =
+            tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((self.host.as_str(), self.port)))
+                .await
+                .map_err(|_| SinkError::unreachable(&act, "timed out"))?
+                .map_err(|error| SinkError::unreachable(&act, error))?;
         let _ = stream.set_nodelay(true);
         let (sender, connection) = http1::Builder::new()
             .handshake(TokioIo::new(stream))
@@ -113,7 +115,11 @@ impl Server {
     /// Sends one request on `connection` and reads its whole answer. Only a
     /// clean answer's body is returned: status 200, no exception, complete.
     pub async fn request(
-        &self, mut connection: Connection, act: &str, parameters: &[(&str, &str)], body: Vec<Bytes>,
+        &self,
+        mut connection: Connection,
+        act: &str,
+        parameters: &[(&str, &str)],
+        body: Vec<Bytes>,
         content_type: Option<&str>,
     ) -> Result<Bytes, SinkError> {
         let request = self.build(parameters, body, content_type, act)?;
@@ -148,7 +154,11 @@ impl Server {
     }
 
     fn build(
-        &self, parameters: &[(&str, &str)], body: Vec<Bytes>, content_type: Option<&str>, act: &str,
+        &self,
+        parameters: &[(&str, &str)],
+        body: Vec<Bytes>,
+        content_type: Option<&str>,
+        act: &str,
     ) -> Result<Request<Pieces>, SinkError> {
         let mut path = String::from("/?");
         for (name, value) in parameters {

@@ -82,11 +82,19 @@ impl Sink {
              outcome String') FORMAT JSONEachRow",
             self.ledger
         );
-        let parameters =
-            [("query", sql.as_str()), ("async_insert", "0"), ("wait_end_of_query", "1"), ("insert_deduplicate", "0")];
+        let parameters = [
+            ("query", sql.as_str()),
+            ("async_insert", "0"),
+            ("wait_end_of_query", "1"),
+            ("insert_deduplicate", "0"),
+        ];
         let connection = self.server.connect().await?;
         let act = "write the ledger";
         let answer = self.server.request(connection, act, &parameters, vec![body.into()], None).await?;
-        if answer.is_empty() { Ok(()) } else { Err(SinkError::unreachable(act, "an answer was not expected")) }
+        if answer.is_empty() {
+            Ok(())
+        } else {
+            Err(SinkError::unreachable(act, "an answer was not expected"))
+        }
     }
 }

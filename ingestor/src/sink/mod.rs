@@ -8,7 +8,7 @@ mod read_back;
 mod store;
 
 pub use check::TableFacts;
-pub use error::{Class, SinkError};
+pub use error::{Class, Refusals, SinkError};
 pub use http::Server;
 pub use ledger::LedgerRow;
 pub use read_back::{Asked, Stored as Known};

@@ -26,7 +26,8 @@ const COMPLETE: [(&str, &str); 10] = [
 pub struct Stored {
     pub partition: i32,
     pub ledger: Option<i64>,
-    pub stored: Option<i64>,
+    /// 1 + the highest offset stored at or above the committed one.
+    pub table: Option<i64>,
     pub rows_of_intent: u64,
 }
 
@@ -93,7 +94,10 @@ impl Sink {
         let text = std::str::from_utf8(&answer).map_err(|error| SinkError::unreachable(act, error))?;
         let units: Vec<String> = text.lines().map(str::to_owned).collect();
         if units.len() != block.rows() {
-            return Err(SinkError::unreachable(act, format!("{} units for {} rows", units.len(), block.rows())));
+            return Err(SinkError::unreachable(
+                act,
+                format!("{} units for {} rows", units.len(), block.rows()),
+            ));
         }
         Ok(units)
     }
@@ -121,7 +125,9 @@ impl Sink {
             .iter()
             .filter_map(|one| one.intent.map(|(first, next)| (one.partition, first, next)))
             .map(|(partition, first, next)| {
-                format!("(_kafka_partition = {partition} AND _kafka_offset >= {first} AND _kafka_offset < {next})")
+                format!(
+                    "(_kafka_partition = {partition} AND _kafka_offset >= {first} AND _kafka_offset < {next})"
+                )
             })
             .collect();
         let within = if within.is_empty() { "0".to_owned() } else { within.join(" OR ") };
@@ -139,7 +145,7 @@ impl Sink {
             serde_json::from_slice(&body).map_err(|error| SinkError::unreachable(act, error))?;
         for (partition, next, rows_of_intent) in rows {
             if let Some(one) = answer.iter_mut().find(|one| one.partition == partition) {
-                one.stored = Some(next);
+                one.table = Some(next);
                 one.rows_of_intent = rows_of_intent;
             }
         }

@@ -8,6 +8,7 @@ use rand::RngExt;
 
 use super::{MAX_EXECUTION_SECONDS, Sink, SinkError, TableFacts};
 use crate::block::Block;
+use crate::fail;
 use crate::protocol::{Outcome, Promise, Settle, Step, Units, token};
 
 /// Whether a partition is still ours, as far as anyone here can know: given by
@@ -36,7 +37,7 @@ impl Lease {
         self.revoked.store(true, Ordering::Relaxed);
     }
 
-    fn revoked(&self) -> bool {
+    pub fn revoked(&self) -> bool {
         self.revoked.load(Ordering::Relaxed)
     }
 
@@ -53,6 +54,8 @@ pub enum Report {
     Failed(SinkError),
     /// A request was answered cleanly after failures.
     Recovered,
+    /// An insert is sent once more.
+    Resent,
     /// One clean insert took so long.
     Inserted(Duration),
 }
@@ -118,6 +121,7 @@ impl Store<'_> {
                     }
                 },
                 Step::Send { generation } => {
+                    report(Report::Resent);
                     let part = keep.as_ref().map(|keep: &Vec<bool>| self.block.filtered(keep));
                     match self.send(part.as_ref().unwrap_or(self.block), generation, report).await {
                         None => return Stored::Revoked,
@@ -160,7 +164,10 @@ impl Store<'_> {
     /// Open the connection, then make sure the partition is ours, then send on
     /// this connection only. `None`: it is ours no more.
     async fn send(
-        &self, block: &Block, generation: u32, report: &mut impl FnMut(Report),
+        &self,
+        block: &Block,
+        generation: u32,
+        report: &mut impl FnMut(Report),
     ) -> Option<Result<(), SinkError>> {
         let connection = loop {
             let connection = match self.sink.server.connect().await {
@@ -197,7 +204,9 @@ impl Store<'_> {
         ];
         let started = Instant::now();
         let act = "insert a block";
+        fail::point("before_insert");
         let answer = self.sink.server.request(connection, act, &parameters, block.pieces(), None).await;
+        fail::point("after_insert");
         Some(answer.and_then(|body| {
             if !body.is_empty() {
                 return Err(SinkError::unreachable(act, "an answer was not expected"));

@@ -31,9 +31,7 @@ pub enum Verdict {
 pub fn verdict(answer: &CommitAnswer, partition: i32) -> Verdict {
     let own = answer.partitions.iter().find(|(other, _)| *other == partition);
     match own.map(|(_, code)| *code) {
-        Some(Code::RD_KAFKA_RESP_ERR_NO_ERROR)
-            if answer.code == Code::RD_KAFKA_RESP_ERR_NO_ERROR =>
-        {
+        Some(Code::RD_KAFKA_RESP_ERR_NO_ERROR) if answer.code == Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
             Verdict::Committed
         }
         // The coordinator is loading or the broker throttles: a clear no.

@@ -23,17 +23,19 @@ use caudal_service::Credentials;
 use crate::block::{Block, Layout};
 use crate::metrics::Metrics;
 use crate::protocol::{Identity, Outcome, Promise};
-use crate::sink::{Asked, Class, Known, LedgerRow, Lease, TableFacts};
+use crate::sink::{Asked, Class, Known, Lease, LedgerRow, TableFacts};
 
 /// How long the group waits for a silent member, and how long a commit proves
 /// ownership.
-pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 /// Offsets of an idle group expire after 7 days by default; they are committed
 /// again this often.
-pub const RECOMMIT_EVERY: Duration = Duration::from_secs(3600);
+pub const RECOMMIT_EVERY: Duration = Duration::from_hours(1);
 /// A commit without an answer for so long: the group is joined anew, so that
-/// nothing of it can come later under our feet.
-pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
+/// nothing of it can come later under our feet. Long enough for a broker to be
+/// restarted meanwhile: as long as the partitions are not given back, the
+/// commit can only be stamped with the generation it was meant for.
+pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a revoke waits for inserts in flight.
 pub const REVOKE_DEADLINE: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for inserts in flight.
@@ -42,23 +44,55 @@ pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(15);
 /// What the asynchronous side is asked.
 pub enum Job {
     /// What do table and ledger know of these partitions?
-    Prepare { epoch: usize, asked: Vec<Asked> },
+    Prepare { epoch: usize, membership: Arc<Lease>, asked: Vec<Asked> },
     /// Get this block into the table.
-    Store { epoch: usize, partition: i32, block: Arc<Block>, promise: Promise, settle: bool, lease: Arc<Lease>, facts: TableFacts },
+    Store {
+        epoch: usize,
+        partition: i32,
+        block: Arc<Block>,
+        promise: Promise,
+        settle: bool,
+        lease: Arc<Lease>,
+        facts: TableFacts,
+    },
     /// Write these rows into the ledger.
-    Record { epoch: usize, rows: Vec<LedgerRow> },
+    Record { epoch: usize, membership: Arc<Lease>, rows: Vec<LedgerRow> },
 }
 
 /// What it answers. `epoch` says to which session: older ones are void.
 pub enum Event {
-    Prepared { epoch: usize, facts: TableFacts, known: Vec<Known> },
-    Stored { epoch: usize, partition: i32, outcome: Outcome },
-    GaveUp { epoch: usize, partition: i32 },
-    Recorded { epoch: usize, partitions: Vec<i32> },
+    Prepared {
+        epoch: usize,
+        facts: TableFacts,
+        known: Vec<Known>,
+    },
+    Stored {
+        epoch: usize,
+        partition: i32,
+        outcome: Outcome,
+    },
+    GaveUp {
+        epoch: usize,
+        partition: i32,
+    },
+    Recorded {
+        epoch: usize,
+        partitions: Vec<i32>,
+    },
     /// A request for the partition (or for all) failed and is repeated.
-    Failed { epoch: usize, partition: Option<i32>, class: Class, message: String },
+    /// `refused`: a healthy server said the same no again and again.
+    Failed {
+        epoch: usize,
+        partition: Option<i32>,
+        class: Class,
+        refused: bool,
+        message: String,
+    },
     /// It works again.
-    Recovered { epoch: usize, partition: Option<i32> },
+    Recovered {
+        epoch: usize,
+        partition: Option<i32>,
+    },
 }
 
 /// Everything a session needs; outlives sessions.
@@ -94,27 +128,17 @@ impl Context {
 pub struct Events {
     sender: Sender<Event>,
     thread: Thread,
-    closed: Arc<AtomicBool>,
 }
 
 impl Events {
     pub fn new(sender: Sender<Event>, thread: Thread) -> Self {
-        Self { sender, thread, closed: Arc::default() }
+        Self { sender, thread }
     }
 
     pub fn send(&self, event: Event) {
         // Without a receiver the process is ending.
         let _ = self.sender.send(event);
         self.thread.unpark();
-    }
-
-    /// Nobody listens any more: no use in trying again.
-    pub fn closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
     }
 }
 

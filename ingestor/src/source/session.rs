@@ -1,6 +1,7 @@
 //! One membership of the consumer group, from joining to leaving.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use caudal_model::plan::IsolationLevel;
@@ -8,16 +9,17 @@ use caudal_model::state::{IngestorState, Reason, Trouble};
 use rand::RngExt;
 
 use super::commits::{Outstanding, Verdict, verdict};
-use super::partition::{Limits, Partition, Read};
+use super::partition::{Limits, Mismatch, Partition, Read};
 use super::starting::{self, Found};
 use super::{
     COMMIT_TIMEOUT, Context, Event, Job, RECOMMIT_EVERY, REVOKE_DEADLINE, SESSION_TIMEOUT, SHUTDOWN_DEADLINE,
 };
 use crate::dead_letter::DeadLetters;
 use crate::decode::Decoder;
+use crate::fail;
 use crate::kafka::{Batch, Code, Consumer, Position, Rebalance};
 use crate::protocol::{self, Action, Commit, Machine, Metadata, Promise, Start, Stop};
-use crate::sink::{Class, Known, LedgerRow, TableFacts};
+use crate::sink::{Class, Known, Lease, LedgerRow, TableFacts};
 use crate::state;
 
 /// Messages per read.
@@ -26,6 +28,8 @@ pub const BATCH: usize = 512;
 /// live half of ClickHouse's keep-alive, its receive timeout is 30 s, and no
 /// insert runs longer than its own limit.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60 + crate::sink::MAX_EXECUTION_SECONDS);
+/// How long one partition is read before the others get a turn.
+const SLICE: Duration = Duration::from_millis(500);
 const IDLE_WAKE: Duration = Duration::from_millis(500);
 
 /// How a session ends.
@@ -45,6 +49,8 @@ pub struct Session<'a> {
     scratch: Batch,
     partitions: BTreeMap<i32, Partition>,
     consumer: Consumer,
+    /// Held as long as the partitions of the last assignment are ours.
+    membership: Arc<Lease>,
     found: Option<Found>,
     facts: Option<TableFacts>,
     joined: bool,
@@ -55,7 +61,9 @@ pub struct Session<'a> {
     /// Ledger rows to write, and whether a write is under way.
     to_record: Vec<LedgerRow>,
     recording: bool,
+    /// The partition to read next, and since when.
     turn: i32,
+    slice: Instant,
     trouble: Option<Trouble>,
     published: Instant,
 }
@@ -95,8 +103,7 @@ fn consumer(context: &Context) -> anyhow::Result<Consumer> {
         // Memory: per partition so much is fetched ahead.
         .set("queued.min.messages", "100000")
         .set("queued.max.messages.kbytes", "2048")
-        .set("fetch.queue.backoff.ms", "10")
-        .set("fetch.wait.max.ms", "200");
+        .set("fetch.queue.backoff.ms", "10");
     Consumer::new(&config, &source.topic, std::thread::current())
 }
 
@@ -121,6 +128,7 @@ impl<'a> Session<'a> {
             scratch: Batch::with_capacity(BATCH),
             partitions: BTreeMap::new(),
             consumer,
+            membership: Arc::default(),
             found: None,
             facts: None,
             joined: false,
@@ -130,6 +138,7 @@ impl<'a> Session<'a> {
             to_record: Vec::new(),
             recording: false,
             turn: 0,
+            slice: Instant::now(),
             trouble: None,
             published: Instant::now(),
         })
@@ -143,9 +152,7 @@ impl<'a> Session<'a> {
                 Err(end) => break end,
             }
         };
-        for partition in self.partitions.values() {
-            partition.lease.revoke();
-        }
+        self.revoke_leases();
         self.letters.forget_refused();
         if matches!(end, End::Shutdown) {
             self.consumer.close();
@@ -179,7 +186,8 @@ impl<'a> Session<'a> {
     fn nap(&self) -> Duration {
         let now = Instant::now();
         let due = self.partitions.values().filter_map(|partition| partition.due(self.limits)).min();
-        due.map_or(IDLE_WAKE, |due| due.saturating_duration_since(now)).clamp(Duration::from_millis(1), IDLE_WAKE)
+        due.map_or(IDLE_WAKE, |due| due.saturating_duration_since(now))
+            .clamp(Duration::from_millis(1), IDLE_WAKE)
     }
 
     fn group(&mut self, now: Instant) -> Result<(), End> {
@@ -193,6 +201,7 @@ impl<'a> Session<'a> {
                     tracing::info!(?partitions, "assigned");
                     self.joined = true;
                     self.trouble = None;
+                    self.context.metrics.assigned();
                     // Taken, but read only when it is known where to begin.
                     let _ = self.consumer.assign(&[]);
                     self.to_find = Some((partitions, now));
@@ -233,6 +242,9 @@ impl<'a> Session<'a> {
             Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => return,
             _ => Reason::KafkaUnreachable,
         };
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.reason != reason) {
+            tracing::warn!(?reason, "Kafka: {text}");
+        }
         state::raise(&mut self.trouble, reason, text);
     }
 
@@ -241,7 +253,11 @@ impl<'a> Session<'a> {
             Ok(found) => {
                 let asked = starting::questions(&found);
                 self.found = Some(found);
-                let _ = self.context.jobs.send(Job::Prepare { epoch: self.epoch, asked });
+                let _ = self.context.jobs.send(Job::Prepare {
+                    epoch: self.epoch,
+                    membership: self.membership.clone(),
+                    asked,
+                });
             }
             Err(error) => {
                 let reason = match &error {
@@ -273,22 +289,28 @@ impl<'a> Session<'a> {
                 &self.context.revision,
             );
             let start = match start {
-                Ok(Start::Fresh) => match starting::first_offset(self.context, &self.consumer, id, found.born) {
-                    Ok(position) => Ok(Start::Resume { position, commit: true, reconcile: None }),
-                    Err(error) => {
-                        // Ask everything again; nothing has begun.
-                        tracing::warn!("{error:#}");
-                        let again = found.assigned.iter().map(|one| one.partition).collect();
-                        self.to_find = Some((again, Instant::now() + Duration::from_secs(1)));
-                        self.partitions.clear();
-                        return;
+                Ok(Start::Fresh) => {
+                    match starting::first_offset(self.context, &self.consumer, id, found.born) {
+                        Ok(position) => Ok(Start::Resume { position, commit: true, reconcile: None }),
+                        Err(error) => {
+                            // Ask everything again; nothing has begun.
+                            tracing::warn!("{error:#}");
+                            let again = found.assigned.iter().map(|one| one.partition).collect();
+                            self.to_find = Some((again, Instant::now() + Duration::from_secs(1)));
+                            self.partitions.clear();
+                            return;
+                        }
                     }
-                },
+                }
                 other => other,
             };
             let partition = self.make(id, start);
             if !partition.stopped {
-                positions.push(Position { partition: id, offset: partition.position(), metadata: String::new() });
+                positions.push(Position {
+                    partition: id,
+                    offset: partition.position(),
+                    metadata: String::new(),
+                });
             }
             self.partitions.insert(id, partition);
         }
@@ -306,6 +328,7 @@ impl<'a> Session<'a> {
         let begun = |mut partition: Partition, reconcile: Option<i64>| {
             if let Some(below) = reconcile {
                 tracing::warn!(partition = id, below, "reconciling: rows may be stored that no commit knows");
+                self.context.metrics.reconciled();
                 partition.not_before = Some(Instant::now() + LONGEST_REQUEST);
             }
             partition
@@ -316,21 +339,31 @@ impl<'a> Session<'a> {
                 tracing::info!(partition = id, position, "beginning");
                 begun(new(Machine::at(position, commit, reconcile.unwrap_or(0)), position), reconcile)
             }
-            Ok(Start::Replay { promise, reconcile, .. }) => {
-                tracing::info!(partition = id, first = promise.first, next = promise.next, "replaying an intent");
+            Ok(Start::Replay { promise, stored, reconcile }) => {
+                tracing::info!(
+                    partition = id,
+                    first = promise.first,
+                    next = promise.next,
+                    "replaying an intent"
+                );
                 self.context.metrics.replayed();
                 let machine = Machine::at(promise.first, false, reconcile.unwrap_or(0));
                 let mut partition = begun(new(machine, promise.first), reconcile);
-                partition.replay(promise);
+                partition.replay(promise, stored);
                 partition
             }
-            Ok(Start::Complete { promise, reconcile }) => {
-                tracing::info!(partition = id, first = promise.first, next = promise.next, "an intent is stored already");
+            Ok(Start::Complete { promise, recorded, reconcile }) => {
+                tracing::info!(
+                    partition = id,
+                    first = promise.first,
+                    next = promise.next,
+                    "an intent is stored already"
+                );
                 self.context.metrics.replayed();
                 let mut machine = Machine::at(promise.first, false, reconcile.unwrap_or(0));
-                let action = machine.found_stored(promise);
+                let action = machine.found_stored(promise, recorded);
                 let partition = begun(new(machine, promise.next), reconcile);
-                if let Action::Record(promise, outcome) = action {
+                if let Some(Action::Record(promise, outcome)) = action {
                     let row = partition.ledger_row(promise, outcome, &self.context.revision, promise.next);
                     self.to_record.push(row);
                 }
@@ -338,16 +371,19 @@ impl<'a> Session<'a> {
             }
             Err(stop) => {
                 let (reason, message) = match stop {
-                    Stop::Newer => {
-                        (Reason::IntentForeign, "the committed intent is of a newer version: upgrade".to_owned())
-                    }
+                    Stop::Newer => (
+                        Reason::IntentForeign,
+                        "the committed intent is of a newer version: upgrade".to_owned(),
+                    ),
                     Stop::Foreign(of) => (
                         Reason::IntentForeign,
                         format!("the group's committed offset belongs to {of}: use a group of its own"),
                     ),
                     Stop::PlanRevision(revision) => (
                         Reason::PlanRevisionMissing,
-                        format!("the open intent was made by plan revision {revision}: start once with that plan"),
+                        format!(
+                            "the open intent was made by plan revision {revision}: start once with that plan"
+                        ),
                     ),
                 };
                 tracing::error!(partition = id, ?reason, "{message}");
@@ -385,14 +421,15 @@ impl<'a> Session<'a> {
                 }
                 Event::Recorded { epoch, partitions } if epoch == self.epoch => {
                     self.recording = false;
+                    fail::point("recorded");
                     for partition in partitions {
                         if let Some(one) = self.partitions.get_mut(&partition) {
                             one.machine.recorded();
                         }
                     }
                 }
-                Event::Failed { epoch, partition, class, message } if epoch == self.epoch => {
-                    self.failed(partition, class, &message);
+                Event::Failed { epoch, partition, class, refused, message } if epoch == self.epoch => {
+                    self.failed(partition, class, refused, &message);
                 }
                 Event::Recovered { epoch, partition } if epoch == self.epoch => match partition {
                     None => self.trouble = None,
@@ -407,13 +444,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn failed(&mut self, partition: Option<i32>, class: Class, message: &str) {
+    fn failed(&mut self, partition: Option<i32>, class: Class, refused: bool, message: &str) {
         self.context.metrics.failed(class);
         let reason = match class {
-            Class::Unreachable | Class::Overloaded => Reason::ClickHouseUnreachable,
+            _ if refused => Reason::BlockRefused,
+            Class::Unreachable | Class::Overloaded | Class::Refused => Reason::ClickHouseUnreachable,
             Class::Unauthorized => Reason::AuthenticationFailed,
             Class::TableChanged => Reason::TableChanged,
-            Class::Refused => Reason::BlockRefused,
         };
         let slot = match partition {
             None => &mut self.trouble,
@@ -444,14 +481,17 @@ impl<'a> Session<'a> {
         for action in actions {
             match action {
                 Action::Completed(_) => {
+                    fail::point("completed");
                     if let Some(sealed) = one.storing.take() {
                         one.recycle(sealed);
                     }
                 }
                 Action::Insert(promise) | Action::Settle(promise) => {
-                    if let Some(sealed) = one.waiting.take_if(|sealed| sealed.promise.first == promise.first) {
+                    if let Some(sealed) = one.waiting.take_if(|sealed| sealed.promise.first == promise.first)
+                    {
                         one.storing = Some(sealed);
                     }
+                    fail::point("intent_committed");
                     let (Some(sealed), Some(facts)) = (&one.storing, &self.facts) else { continue };
                     let job = Job::Store {
                         epoch: self.epoch,
@@ -484,19 +524,24 @@ impl<'a> Session<'a> {
             if !one.readable(self.limits, now) {
                 continue;
             }
-            let (read, some) =
-                one.read(&mut self.scratch, &mut self.decoder, self.letters, self.limits, &self.context.metrics);
-            if read == Read::OutOfRange {
-                self.out_of_range(*id);
-                return true;
+            let metrics = &self.context.metrics;
+            match one.read(&mut self.scratch, &mut self.decoder, self.letters, self.limits, metrics) {
+                // An acknowledgement wakes us when there is room again.
+                Read::Nothing | Read::LettersFull => continue,
+                Read::OutOfRange => self.out_of_range(*id),
+                // Stay, for a large block, but not for ever.
+                Read::More if self.turn == *id && self.slice.elapsed() < SLICE => {}
+                Read::More if self.turn != *id => self.take_turn(*id),
+                Read::More | Read::Drained | Read::Full => self.take_turn(*id + 1),
             }
-            if some {
-                // Full: the next partition's turn.
-                self.turn = if read == Read::Full { *id + 1 } else { *id };
-                return true;
-            }
+            return true;
         }
         false
+    }
+
+    fn take_turn(&mut self, id: i32) {
+        self.turn = id;
+        self.slice = Instant::now();
     }
 
     fn bytes(&self) -> usize {
@@ -509,13 +554,20 @@ impl<'a> Session<'a> {
         let Ok((low, high)) = self.consumer.ends(id, Duration::from_secs(5)) else { return };
         if position > high {
             one.stopped = true;
-            let message = format!("offset {position} is behind the end of the log, {high}: was the log truncated?");
+            let message =
+                format!("offset {position} is behind the end of the log, {high}: was the log truncated?");
             tracing::error!(partition = id, "{message}");
             state::raise(&mut one.trouble, Reason::RetentionGap, &message);
             return;
         }
         let lost = one.skip_to(low);
-        tracing::error!(partition = id, position, low, lost, "Kafka deleted messages before they were stored");
+        tracing::error!(
+            partition = id,
+            position,
+            low,
+            lost,
+            "Kafka deleted messages before they were stored"
+        );
         self.context.metrics.gap(lost);
         if let Err(error) = self.consumer.seek(id, one.position(), Duration::from_secs(5)) {
             tracing::error!(partition = id, "seek: {error}");
@@ -528,6 +580,10 @@ impl<'a> Session<'a> {
         for one in self.partitions.values_mut() {
             let pressed = pressed && largest == Some(one.id) && one.machine.takes_block() && !one.replaying();
             if one.ripe(self.limits, now) || pressed && one.open_bytes() > 0 {
+                if let Some(mismatch) = one.mismatch() {
+                    stop_replay(one, mismatch);
+                    continue;
+                }
                 let nonce = rand::rng().random();
                 one.seal(&self.context.layout, self.context.source, nonce, self.context.unique());
             }
@@ -541,6 +597,8 @@ impl<'a> Session<'a> {
             }
             return Ok(());
         }
+        // Whether Kafka is back is asked by saying an idle position again.
+        let probe = self.trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::KafkaUnreachable);
         let mut commits: Vec<(i32, Commit)> = Vec::new();
         for one in self.partitions.values_mut().filter(|one| !one.stopped) {
             if one.not_before.is_some_and(|at| at > now) {
@@ -549,7 +607,8 @@ impl<'a> Session<'a> {
             one.not_before = None;
             // An open intent is said again before its lease ends, an idle
             // position before the broker forgets it.
-            let every = if one.machine.open().is_some() { SESSION_TIMEOUT / 3 } else { RECOMMIT_EVERY };
+            let every =
+                if one.machine.open().is_some() || probe { SESSION_TIMEOUT / 3 } else { RECOMMIT_EVERY };
             let repeat = now.duration_since(one.recommitted) > every;
             let wanted = one.machine.wanted().or_else(|| one.machine.repeated().filter(|_| repeat));
             commits.extend(wanted.map(|commit| (one.id, commit)));
@@ -572,6 +631,7 @@ impl<'a> Session<'a> {
             }
         }
         self.consumer.commit(&positions).map_err(|_| End::Rejoin("a commit could not be sent"))?;
+        fail::point("commit_sent");
         self.outstanding = Some(Outstanding { sent: now, partitions: commits });
         Ok(())
     }
@@ -589,6 +649,9 @@ impl<'a> Session<'a> {
     fn commit_answer(&mut self) -> Result<(), End> {
         let Some(answer) = self.consumer.commit_answer() else { return Ok(()) };
         let Some(outstanding) = self.outstanding.take() else { return Ok(()) };
+        if answer.code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            state::clear(&mut self.trouble, Reason::KafkaUnreachable);
+        }
         for (id, _) in outstanding.partitions {
             let Some(one) = self.partitions.get_mut(&id) else { continue };
             match verdict(&answer, id) {
@@ -614,7 +677,11 @@ impl<'a> Session<'a> {
         }
         self.recording = true;
         let rows = std::mem::take(&mut self.to_record);
-        let _ = self.context.jobs.send(Job::Record { epoch: self.epoch, rows });
+        let _ = self.context.jobs.send(Job::Record {
+            epoch: self.epoch,
+            membership: self.membership.clone(),
+            rows,
+        });
     }
 
     fn drain(&mut self, deadline: Instant, leave: bool) {
@@ -641,12 +708,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    fn revoke_leases(&mut self) {
+        self.partitions.values().for_each(|one| one.lease.revoke());
+        self.membership.revoke();
+        self.membership = Arc::default();
+    }
+
     /// Nothing is committed for these partitions after this.
     fn give_back(&mut self) {
-        for one in self.partitions.values() {
-            one.lease.revoke();
-        }
+        self.revoke_leases();
         self.partitions.clear();
+        self.context.metrics.forget_partitions();
         self.letters.forget_refused();
         self.to_record.clear();
         self.found = None;
@@ -660,18 +732,36 @@ impl<'a> Session<'a> {
         }
     }
 
+    fn measure(&mut self) {
+        let now_ms = state::now_ms();
+        for one in self.partitions.values() {
+            if let Some((_, high)) = self.consumer.known_ends(one.id) {
+                let lag = (high - one.machine.committed()).max(0);
+                let oldest = one.oldest_ms().filter(|_| lag > 0);
+                let seconds = oldest.map_or(0, |oldest| now_ms.saturating_sub(oldest).max(0) / 1_000);
+                self.context.metrics.lag(one.id, lag, seconds);
+            }
+        }
+        let (now, limits, buffered) = (Instant::now(), self.limits, self.bytes());
+        let all = self.partitions.len();
+        let read =
+            self.partitions.values_mut().filter_map(|one| one.readable(limits, now).then_some(())).count();
+        let paused = if buffered > self.budget { all } else { all - read };
+        self.context.metrics.holds(paused, buffered);
+    }
+
     fn publish(&mut self) {
         self.published = Instant::now();
         if let Some(error) = self.letters.trouble {
-            state::raise(&mut self.trouble, Reason::DeadLettersBlocked, &format!("write a dead letter: {error}"));
-        } else if self.trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::DeadLettersBlocked) {
-            self.trouble = None;
+            state::raise(
+                &mut self.trouble,
+                Reason::DeadLettersBlocked,
+                &format!("write a dead letter: {error}"),
+            );
+        } else {
+            state::clear(&mut self.trouble, Reason::DeadLettersBlocked);
         }
-        for one in self.partitions.values() {
-            if let Some((_, high)) = self.consumer.known_ends(one.id) {
-                self.context.metrics.lag(one.id, (high - one.machine.committed()).max(0));
-            }
-        }
+        self.measure();
         let state = IngestorState {
             plan_revision: self.context.revision.clone(),
             joined: self.joined,
@@ -682,4 +772,20 @@ impl<'a> Session<'a> {
             *shared = state;
         }
     }
+}
+
+fn stop_replay(partition: &mut Partition, mismatch: Mismatch) {
+    let (reason, message) = match mismatch {
+        Mismatch::Gone => (
+            Reason::RetentionGap,
+            "Kafka deleted the messages of an open intent before they were stored".to_owned(),
+        ),
+        Mismatch::Grown { promised, found } => (
+            Reason::SettleFailed,
+            format!("the block of an open intent has {found} rows, not the {promised} promised"),
+        ),
+    };
+    tracing::error!(partition = partition.id, ?reason, "{message}");
+    partition.stopped = true;
+    state::raise(&mut partition.trouble, reason, &message);
 }

@@ -80,13 +80,18 @@ pub fn facts(committed: &Committed, known: Option<&Known>) -> Facts {
     Facts {
         committed: committed.offset.map(|offset| (offset, committed.metadata.clone())),
         ledger: known.and_then(|known| known.ledger),
-        stored: known.and_then(|known| known.stored),
+        stored: known.and_then(|known| known.table),
         stored_of_intent: known.map_or(0, |known| known.rows_of_intent),
     }
 }
 
 /// Where a partition begins of which nothing is known.
-pub fn first_offset(context: &Context, consumer: &Consumer, partition: i32, born: i32) -> Result<i64, StartError> {
+pub fn first_offset(
+    context: &Context,
+    consumer: &Consumer,
+    partition: i32,
+    born: i32,
+) -> Result<i64, StartError> {
     let act = kafka("ask for the partition's offsets");
     let from = if partition >= born { StartFrom::Earliest } else { context.plan.source.start_from };
     let (low, high) = consumer.ends(partition, TIMEOUT).map_err(&act)?;

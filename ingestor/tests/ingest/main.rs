@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod faults;
+mod letters;
 mod pipeline;
 mod stack;
+mod values;

@@ -65,7 +65,9 @@ impl Pipeline {
         create_tables(stack, &name, &spec);
         let table_uuid = stack
             .clickhouse
-            .query(&format!("SELECT uuid FROM system.tables WHERE database = '{DATABASE}' AND name = '{name}'"))
+            .query(&format!(
+                "SELECT uuid FROM system.tables WHERE database = '{DATABASE}' AND name = '{name}'"
+            ))
             .unwrap();
         let plan = Plan {
             format_version: FORMAT_VERSION,
@@ -130,8 +132,10 @@ impl Pipeline {
 
     /// Waits until the table has this many rows.
     pub fn wait_rows(&self, stack: &Stack, rows: u64) {
-        wait::until(&format!("{rows} rows"), Duration::from_secs(60), || Ok((self.rows(stack) >= rows).then_some(())))
-            .unwrap_or_else(|error| panic!("{error:#}: {} rows", self.rows(stack)));
+        wait::until(&format!("{rows} rows"), Duration::from_secs(60), || {
+            Ok((self.rows(stack) >= rows).then_some(()))
+        })
+        .unwrap_or_else(|error| panic!("{error:#}: {} rows", self.rows(stack)));
         assert_eq!(self.rows(stack), rows);
     }
 
@@ -223,8 +227,10 @@ impl Ingestor {
         Self { child, port, _plan: plan }
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// Waits until the program ends by itself.
+    pub fn wait_end(&mut self, limit: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        wait::until("the ingestor's end", limit, || Ok(child.try_wait()?)).unwrap()
     }
 
     pub fn kill(mut self) {

@@ -125,7 +125,11 @@ impl Stack {
         list.add_partition(topic, partition);
         let found = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
         let element = &found.elements()[0];
-        element.offset().to_raw().filter(|offset| *offset >= 0).map(|offset| (offset, element.metadata().to_owned()))
+        element
+            .offset()
+            .to_raw()
+            .filter(|offset| *offset >= 0)
+            .map(|offset| (offset, element.metadata().to_owned()))
     }
 
     pub fn number(&self, sql: &str) -> u64 {

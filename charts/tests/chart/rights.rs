@@ -31,7 +31,7 @@ pub fn are_what_the_operator_needs() -> anyhow::Result<()> {
     until_nothing_is_forbidden()?;
     plane().kubectl_apply(&pipeline("Delete", false).to_string())?;
     until_owned(5)?;
-    kubectl(&["--namespace", TEAM, "delete", "datapipeline", "events", "--timeout=60s"])?;
+    kubectl(&["--namespace", TEAM, "delete", "datapipeline", "events", "--timeout=180s"])?;
     assert_eq!(clickhouse.query("EXISTS TABLE team.events")?, "0");
     shutdown.cancel();
     runtime.block_on(operator)??;
@@ -47,21 +47,22 @@ pub fn are_what_the_operator_needs() -> anyhow::Result<()> {
 /// A few of the things that a stolen token must not open.
 fn refuse_the_rest() -> anyhow::Result<()> {
     let account = format!("--as=system:serviceaccount:{NAMESPACE}:caudal-operator");
-    for (verb, resource) in [
-        ("create", "pods"),
-        ("create", "pods/exec"),
-        ("delete", "datapipelines.caudal.dev"),
-        ("create", "clusterrolebindings"),
-        ("create", "rolebindings"),
-        ("delete", "namespaces"),
-        ("get", "nodes"),
-        ("update", "leases"),
-        ("patch", "customresourcedefinitions"),
-        ("impersonate", "users"),
-        ("create", "serviceaccounts/token"),
+    for (verb, resource, subresource) in [
+        ("create", "pods", ""),
+        ("create", "pods", "exec"),
+        ("delete", "datapipelines.caudal.dev", ""),
+        ("create", "clusterrolebindings", ""),
+        ("create", "rolebindings", ""),
+        ("delete", "namespaces", ""),
+        ("get", "nodes", ""),
+        ("update", "leases", ""),
+        ("patch", "customresourcedefinitions", ""),
+        ("impersonate", "users", ""),
+        ("create", "serviceaccounts", "token"),
     ] {
-        let said = kubectl(&["auth", "can-i", verb, resource, "--all-namespaces", &account]);
-        assert!(said.is_err(), "the operator can {verb} {resource}");
+        let subresource = format!("--subresource={subresource}");
+        let said = kubectl(&["auth", "can-i", verb, resource, &subresource, "--all-namespaces", &account]);
+        assert!(said.is_err(), "the operator can {verb} {resource} {subresource}");
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 # Everything a person types. `make help` lists it.
 .DEFAULT_GOAL := help
 SHELL := bash
-TESTBED := cargo run --quiet --package caudal-testbed --bin testbed --
-DEMO := cargo run --quiet --package caudal-examples --bin demo --
+TESTBED := cargo run --quiet --bin testbed --
+DEMO := cargo run --bin demo --
 
 .PHONY: help
 help: ## List the targets
@@ -47,4 +47,4 @@ bench: ## Measure the ingestor against bare librdkafka, and idle memory
 
 .PHONY: generate
 generate: ## Write the generated files (CRD, API snapshots) anew
-	@cargo run --quiet --package caudal-model --bin caudal-crd
+	@cargo run --bin caudal-crd

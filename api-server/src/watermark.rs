@@ -49,6 +49,19 @@ pub struct PartitionMark {
     pub next_offset: i64,
     #[serde(flatten)]
     pub mark: Mark,
+    #[serde(flatten)]
+    pub account: Account,
+}
+
+/// What became of all messages of a partition so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    pub rows: i64,
+    pub dead_letters: i64,
+    /// Tombstones.
+    pub filtered: i64,
+    /// Deleted by Kafka before they were read.
+    pub gap: i64,
 }
 
 /// The last range of a partition. Times are milliseconds since 1970.
@@ -98,7 +111,8 @@ impl Cache {
     pub async fn current(&self, app: &App) -> Result<Watermark, StoreError> {
         let mut state = self.0.lock().await;
         refresh(&mut state, app).await?;
-        Ok(watermark(&state.ranges))
+        let accounts = accounts(app).await?;
+        Ok(watermark(&state.ranges, &accounts))
     }
 
     /// The overall message time for an answer's `meta`; `None` while unknown.
@@ -150,12 +164,34 @@ async fn refresh(state: &mut State, app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn parse(line: &str) -> Result<(i32, Range), StoreError> {
-    let malformed = || StoreError::Malformed("a row of the ledger".to_owned());
+async fn accounts(app: &App) -> Result<BTreeMap<i32, Account>, StoreError> {
+    let mut accounts = BTreeMap::new();
+    app.store
+        .lines(&query::accounts(&app.table), |line| {
+            let [Some(partition), Some(rows), Some(dead_letters), Some(filtered), Some(gap)] =
+                numbers(line)?[..]
+            else {
+                return Err(malformed());
+            };
+            let partition = i32::try_from(partition).map_err(|_| malformed())?;
+            accounts.insert(partition, Account { rows, dead_letters, filtered, gap });
+            Ok(())
+        })
+        .await?;
+    Ok(accounts)
+}
+
+fn malformed() -> StoreError {
+    StoreError::Malformed("a row of the ledger".to_owned())
+}
+
+fn numbers(line: &str) -> Result<Vec<Option<i64>>, StoreError> {
     let values: Vec<serde_json::Value> = serde_json::from_str(line).map_err(|_| malformed())?;
     // A server's profile may quote 64-bit integers.
-    let numbers: Vec<Option<i64>> =
-        values.iter().map(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok())).collect();
+    Ok(values.iter().map(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok())).collect())
+}
+
+fn parse(line: &str) -> Result<(i32, Range), StoreError> {
     let [
         Some(partition),
         Some(first_offset),
@@ -164,7 +200,7 @@ fn parse(line: &str) -> Result<(i32, Range), StoreError> {
         newest,
         oldest,
         Some(stored_at),
-    ] = numbers[..]
+    ] = numbers(line)?[..]
     else {
         return Err(malformed());
     };
@@ -187,7 +223,7 @@ fn message_time(ranges: &BTreeMap<i32, Range>) -> Option<i64> {
     behind.unwrap_or_else(|| ranges.values().filter_map(|range| range.newest_message).max())
 }
 
-fn watermark(ranges: &BTreeMap<i32, Range>) -> Watermark {
+fn watermark(ranges: &BTreeMap<i32, Range>, accounts: &BTreeMap<i32, Account>) -> Watermark {
     let last = ranges.values().max_by_key(|range| range.stored_at);
     let overall = Mark {
         message_time: message_time(ranges).map(rfc3339),
@@ -201,6 +237,7 @@ fn watermark(ranges: &BTreeMap<i32, Range>) -> Watermark {
             partition: *partition,
             next_offset: range.next_offset,
             mark: range.mark(),
+            account: accounts.get(partition).copied().unwrap_or_default(),
         })
         .collect();
     Watermark { overall, partitions }
@@ -223,7 +260,7 @@ mod tests {
     #[test]
     fn a_partition_that_lags_holds_the_watermark_back() {
         let ranges = ranges(&["[0, 0, 10, 10, 5000, 1000, 6000]", "[1, 0, 10, 15, 2000, 1500, \"3500\"]"]);
-        let watermark = watermark(&ranges);
+        let watermark = watermark(&ranges, &BTreeMap::new());
         assert_eq!(watermark.overall.message_time.as_deref(), Some("1970-01-01T00:00:02.000Z"));
         assert_eq!(watermark.overall.lag, 5);
         assert_eq!(watermark.overall.freshness_seconds, Some(5.0));
@@ -233,12 +270,15 @@ mod tests {
     #[test]
     fn a_quiet_partition_without_lag_does_not() {
         let ranges = ranges(&["[0, 0, 10, 10, 5000, 1000, 6000]", "[1, 0, 3, 3, null, null, 3500]"]);
-        assert_eq!(watermark(&ranges).overall.message_time.as_deref(), Some("1970-01-01T00:00:05.000Z"));
+        assert_eq!(
+            watermark(&ranges, &BTreeMap::new()).overall.message_time.as_deref(),
+            Some("1970-01-01T00:00:05.000Z")
+        );
     }
 
     #[test]
     fn an_empty_ledger_knows_nothing() {
-        let watermark = watermark(&BTreeMap::new());
+        let watermark = watermark(&BTreeMap::new(), &BTreeMap::new());
         assert_eq!(watermark, Watermark { overall: Mark::default(), partitions: vec![] });
     }
 

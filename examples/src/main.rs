@@ -4,6 +4,7 @@ mod cluster;
 mod demo;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use caudal_examples::Message;
@@ -61,8 +62,18 @@ struct Target {
     namespace: String,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().command {
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Run { target, messages, malformed, seed } => {
             anyhow::ensure!(
                 (0.0..=1.0).contains(&malformed),

@@ -113,8 +113,9 @@ fn watermark() -> Value {
         ("freshness_seconds", json!({"type": ["number", "null"]})),
     ];
     let mut partition =
-        vec![("partition", json!({"type": "integer", "format": "int32"})), ("next_offset", offset)];
+        vec![("partition", json!({"type": "integer", "format": "int32"})), ("next_offset", offset.clone())];
     partition.extend(mark.clone());
+    partition.extend(["rows", "dead_letters", "filtered", "gap"].map(|count| (count, offset.clone())));
     let mut overall = mark.to_vec();
     overall.push(("partitions", json!({"type": "array", "items": object(&partition)})));
     object(&overall)

@@ -13,7 +13,7 @@ use crate::table::ColumnId;
 pub use errors::{ErrorCode, ParameterError};
 pub use filter::{Comparison, Filter, OPERATORS, Operator};
 pub use parse::{Defaults, RESERVED, parse, parse_page};
-pub use sql::{Statement, record_by_key, records, watermark};
+pub use sql::{Statement, accounts, record_by_key, records, watermark};
 pub use value::parse as parse_value;
 
 /// Rows per answer without `limit`.

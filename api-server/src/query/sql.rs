@@ -113,6 +113,16 @@ pub fn watermark(table: &Table, known: &[(i32, i64)]) -> Statement {
     Statement { sql, parameters: Vec::new(), max_rows: 100_000, columns: Vec::new() }
 }
 
+/// Per partition: what became of all messages so far.
+pub fn accounts(table: &Table) -> Statement {
+    let sql = format!(
+        "SELECT partition, sum(rows), sum(dead_letters), sum(filtered), sum(gap) FROM {} FINAL \
+         WHERE source = {} GROUP BY partition ORDER BY partition",
+        table.quoted_ledger, table.source
+    );
+    Statement { sql, parameters: Vec::new(), max_rows: 100_000, columns: Vec::new() }
+}
+
 fn expressions(table: &Table, columns: &[ColumnId]) -> String {
     columns.iter().map(|id| table.columns[*id].expression()).collect::<Vec<_>>().join(", ")
 }

@@ -33,6 +33,7 @@ fn the_watermark_follows_the_ledger() {
         json!({
             "partition": 0, "next_offset": 12, "message_time": "2024-01-01T00:00:08.000Z",
             "stored_at": "2024-01-01T00:00:08.500Z", "lag": 0, "freshness_seconds": 1.5,
+            "rows": 12, "dead_letters": 0, "filtered": 0, "gap": 0,
         })
     );
 

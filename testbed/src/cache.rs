@@ -22,20 +22,28 @@ pub fn root() -> anyhow::Result<PathBuf> {
 }
 
 /// The folder of `part` for these inputs. `make` fills it when it is not there
-/// yet; the folder gets its name only when complete, and work that was killed
-/// leaves nothing. Two processes at once do the work once.
+/// yet; the folder gets its name only when complete, and work that failed or was
+/// killed leaves nothing. Two processes at once do the work once.
 pub fn folder(
     part: &str,
     inputs: &[&str],
     make: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
-    let root = root()?;
+    folder_in(&root()?, part, inputs, make)
+}
+
+fn folder_in(
+    root: &Path,
+    part: &str,
+    inputs: &[&str],
+    make: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
     let name = format!("{part}-{}", key(inputs));
     let complete = root.join(&name);
     if complete.is_dir() {
         return Ok(complete);
     }
-    fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
     let _lock = lock(&root.join(format!("{name}.lock")), part)?;
     if complete.is_dir() {
         return Ok(complete);
@@ -97,6 +105,10 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use anyhow::bail;
+
     use super::*;
 
     #[test]
@@ -104,5 +116,31 @@ mod tests {
         assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
         assert_ne!(key(&["a", "b"]), key(&["ab"]));
         assert_ne!(key(&["a", "b"]), key(&["b", "a"]));
+    }
+
+    #[test]
+    fn two_at_once_make_a_part_once() {
+        let root = tempfile::tempdir().unwrap();
+        let calls = AtomicU32::new(0);
+        let make = |folder: &Path| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Ok(fs::write(folder.join("file"), "x")?)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| folder_in(root.path(), "part", &["input"], make).unwrap());
+            }
+        });
+        assert_eq!(calls.into_inner(), 1);
+        let again = folder_in(root.path(), "part", &["input"], |_| bail!("made again")).unwrap();
+        assert!(again.join("file").exists());
+    }
+
+    #[test]
+    fn a_failure_leaves_no_folder() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(folder_in(root.path(), "part", &[], |_| bail!("no network")).is_err());
+        let folders = fs::read_dir(root.path()).unwrap().flatten();
+        assert_eq!(folders.filter(|entry| entry.path().is_dir()).count(), 0);
     }
 }

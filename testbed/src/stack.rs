@@ -6,6 +6,7 @@
 
 mod control;
 mod instance;
+mod lifecycle;
 mod logs;
 mod parts;
 mod processes;
@@ -15,25 +16,19 @@ mod state;
 mod status;
 pub(crate) mod supervisor;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
 use crate::image::{self, Image};
-use crate::kubernetes::{self, Client};
-use crate::progress::{self, Heartbeat, say};
-use crate::{clickhouse, debian, kafka, preflight, wait};
-use instance::Instance;
+use crate::kubernetes::Client;
+use crate::preflight;
+use crate::progress::{self, say};
 use state::{Phase, State};
 
+pub use lifecycle::down;
 pub use parts::{StackClickHouse, StackKafka};
-
-const START: Duration = Duration::from_mins(5);
-const END: Duration = Duration::from_mins(1);
 
 /// Which stack to bring up.
 #[derive(Clone, Debug)]
@@ -64,56 +59,27 @@ impl Stack {
     /// run, builds the programs, and installs the chart if anything changed.
     pub fn up(options: &Options) -> anyhow::Result<Self> {
         preflight::check()?;
-        prepare()?;
+        lifecycle::prepare()?;
         if !options.caudal {
-            return Self::start_or_find(&options.name, &programs::own()?);
+            return Self::start(&options.name, &programs::own()?);
         }
         let programs = programs::build()?;
-        let stack = Self::start_or_find(&options.name, &programs.testbed)?;
-        let image = image::of_programs(image::NAME, &programs.in_pods, &stack.state.layout.run)?;
-        stack.install(&image)?;
+        let stack = Self::start(&options.name, &programs.testbed)?;
+        stack.deploy(&programs.in_pods)?;
         Ok(stack)
     }
 
-    fn start_or_find(name: &str, program: &Path) -> anyhow::Result<Self> {
-        match find(name)? {
-            Some(state) => Self::ready(state),
-            None => Self::start(name, program),
-        }
+    fn start(name: &str, program: &Path) -> anyhow::Result<Self> {
+        let stack = Self::ready(lifecycle::start_or_find(name, program)?)?;
+        stack.client.kubectl_apply(&release::objects(&stack.state))?;
+        Ok(stack)
     }
 
     /// Finds a stack that runs.
     pub fn attach(name: &str) -> anyhow::Result<Self> {
-        let state = find(name)?.with_context(|| format!("find stack {name:?}: it does not run"))?;
+        let state =
+            lifecycle::find(name)?.with_context(|| format!("find stack {name:?}: it does not run"))?;
         Self::ready(state)
-    }
-
-    fn start(name: &str, program: &Path) -> anyhow::Result<Self> {
-        let instance = Instance::take()?;
-        let number = instance.network.instance;
-        say(format_args!("start Kubernetes, Kafka and ClickHouse as stack {name:?}"));
-        let log_path = state::supervisor_log(&state::folder(number));
-        let log = File::create(&log_path).with_context(|| format!("create {}", log_path.display()))?;
-        let mut supervisor = Command::new(program)
-            .args(["supervise", name, &number.to_string()])
-            .current_dir("/")
-            .stdin(Stdio::from(instance.lock))
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("start the stack's supervisor")?;
-        let mut heartbeat = Heartbeat::new("the parts are starting");
-        let state = wait::until("the parts of the stack", START, || {
-            heartbeat.beat();
-            if let Some(status) = supervisor.try_wait()? {
-                let text = fs::read_to_string(&log_path).unwrap_or_default();
-                bail!("the stack's supervisor ended: {status}\n{}", progress::tail(&text));
-            }
-            Ok(State::read(number)?.filter(|state| state.phase != Phase::Starting))
-        })?;
-        let stack = Self::ready(state)?;
-        stack.client.kubectl_apply(&release::objects(&stack.state))?;
-        Ok(stack)
     }
 
     fn ready(state: State) -> anyhow::Result<Self> {
@@ -133,7 +99,7 @@ impl Stack {
     /// Kills the process that the stack lives in, as a crash would, and waits
     /// for nothing.
     pub fn kill_supervisor(&self) -> anyhow::Result<()> {
-        processes::kill(i32::try_from(self.state.supervisor).context("a process number")?)
+        processes::kill_supervisor(self.state.supervisor)
     }
 
     /// The folder with the stack's data and logs.
@@ -220,8 +186,10 @@ impl Stack {
         logs::bundle(&self.state, folder)
     }
 
-    fn install(&self, image: &Image) -> anyhow::Result<()> {
-        let values = release::values(image);
+    fn deploy(&self, programs: &[PathBuf]) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir_in(self.data()).context("make a folder for the image")?;
+        let image = image::of_programs(image::NAME, programs, folder.path())?;
+        let values = release::values(&image);
         let wanted = release::fingerprint(&values, &release::chart())?;
         let installed = self.state.layout.run.join("installed");
         if fs::read_to_string(&installed).is_ok_and(|fingerprint| fingerprint == wanted) {
@@ -229,7 +197,7 @@ impl Stack {
             return Ok(());
         }
         say(format_args!("import {}", image.reference));
-        self.import(image)?;
+        self.import(&image)?;
         let file = self.values_file();
         fs::write(&file, values).with_context(|| format!("write {}", file.display()))?;
         self.install_chart()?;
@@ -241,20 +209,6 @@ impl Stack {
     }
 }
 
-/// Ends a stack, whatever state it is in, and clears up after dead ones. Says
-/// whether there was one of this name.
-pub fn down(name: &str) -> anyhow::Result<bool> {
-    let found = find(name)?;
-    if let Some(state) = &found {
-        // The keeper of the stack's processes and folders does the rest.
-        processes::kill(i32::try_from(state.supervisor).context("a process number")?)?;
-        let number = state.network().instance;
-        wait::until("the stack to end", END, || state::lock(number))?;
-    }
-    instance::clear_dead()?;
-    Ok(found.is_some())
-}
-
 /// Descriptions of all stacks, or of one.
 pub fn describe(name: Option<&str>) -> anyhow::Result<Vec<String>> {
     let states = state::living()?;
@@ -264,29 +218,11 @@ pub fn describe(name: Option<&str>) -> anyhow::Result<Vec<String>> {
 
 /// Writes an archive with the logs of a stack in any state; gives its path.
 pub fn collect_logs(name: &str, folder: &Path) -> anyhow::Result<PathBuf> {
-    let state = find(name)?.with_context(|| format!("find stack {name:?}: it does not run"))?;
+    let state = lifecycle::find(name)?.with_context(|| format!("find stack {name:?}: it does not run"))?;
     logs::bundle(&state, folder)
 }
 
 /// Where a stack has links to its tools.
 fn programs_folder(run: &Path) -> PathBuf {
     run.join("bin")
-}
-
-fn find(name: &str) -> anyhow::Result<Option<State>> {
-    Ok(state::living()?.into_iter().find(|state| state.name == name))
-}
-
-/// Gets every part into the cache: downloads beside the one long compilation.
-fn prepare() -> anyhow::Result<()> {
-    thread::scope(|scope| {
-        let downloads = scope.spawn(|| {
-            clickhouse::prepare()?;
-            kafka::prepare()?;
-            debian::tools()?;
-            image::pause()
-        });
-        kubernetes::prepare()?;
-        downloads.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?.map(drop)
-    })
 }

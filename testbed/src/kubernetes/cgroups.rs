@@ -1,4 +1,7 @@
 //! A name → a cgroup of that name under which a node keeps its pods.
+//!
+//! Our machines have version 1 of cgroups; what is here for version 2 follows
+//! the kernel's and the kubelet's documentation and has not been run by us.
 
 use std::fs;
 use std::path::{Path, PathBuf};

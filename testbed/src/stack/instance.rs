@@ -19,9 +19,9 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Takes the first free number, clearing up after the dead.
+    /// Takes the first free number, clearing up after the dead. The caller holds
+    /// the lock of all numbers.
     pub fn take() -> anyhow::Result<Self> {
-        let _all = state::lock_all()?;
         let mut taken = None;
         for instance in 0..INSTANCES {
             let Some(lock) = state::lock(instance)? else { continue };
@@ -61,9 +61,7 @@ fn clear(instance: u8) -> anyhow::Result<()> {
     let run = state::folder(instance);
     let data = State::read(instance).ok().flatten().map(|state| state.layout.data);
     let data = data.map_or_else(|| data_folder(instance), Ok)?;
-    for pid in processes::mentioning(&[&run, &data])? {
-        processes::kill(pid)?;
-    }
+    processes::kill_parts_in(&[&run, &data])?;
     for cgroup in cgroup_folders(&Network { instance }.name())? {
         remove_cgroup(&cgroup)?;
     }

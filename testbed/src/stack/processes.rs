@@ -9,6 +9,9 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+/// Programs that are started outside of pods. The end of `unshare` ends a node.
+const PARTS: [&str; 3] = ["unshare", "java", "clickhouse"];
+
 pub struct Process {
     pub pid: i32,
     pub parent: i32,
@@ -53,18 +56,27 @@ pub fn descendants(root: u32) -> anyhow::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// The processes with a command line that has one of these folders in it.
-pub fn mentioning(folders: &[&Path]) -> anyhow::Result<Vec<i32>> {
+/// Ends the parts of a stack whose keeper was killed, too: those with one of the
+/// stack's folders in their command line.
+pub fn kill_parts_in(folders: &[&Path]) -> anyhow::Result<()> {
     let prefixes: Vec<String> = folders.iter().map(|folder| format!("{}/", folder.display())).collect();
     let mentions = |process: &Process| {
         process.arguments.iter().any(|argument| prefixes.iter().any(|prefix| argument.contains(prefix)))
     };
-    let own = i32::try_from(std::process::id()).context("a process number")?;
-    Ok(all()?.into_iter().filter(mentions).map(|process| process.pid).filter(|pid| *pid != own).collect())
+    let mut parts = all()?.into_iter().filter(|process| PARTS.contains(&process.name()) && mentions(process));
+    parts.try_for_each(|process| kill(process.pid))
 }
 
-/// Ends a process. One that has ended by itself is no error.
-pub fn kill(pid: i32) -> anyhow::Result<()> {
+/// Ends a supervisor, if it is one still.
+pub fn kill_supervisor(pid: u32) -> anyhow::Result<()> {
+    let pid = i32::try_from(pid).context("a process number")?;
+    let is_supervisor =
+        |process: &Process| process.arguments.get(1).is_some_and(|argument| argument == "supervise");
+    if read(pid).is_some_and(|process| is_supervisor(&process)) { kill(pid) } else { Ok(()) }
+}
+
+/// A process that has ended by itself is no error.
+fn kill(pid: i32) -> anyhow::Result<()> {
     match nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("end process {pid}")),

@@ -15,8 +15,6 @@ use tokio::time::MissedTickBehavior;
 
 use super::connections::{Part, client_name};
 use crate::context::Context;
-use crate::external::clickhouse::ClickHouseError;
-use crate::external::kafka::KafkaError;
 
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -41,19 +39,10 @@ type Connection = (Part, String);
 /// Which connections answer now; a refusal is an answer, wrong credentials are
 /// none that helps.
 async fn check(context: &Context) -> HashMap<Connection, bool> {
-    let kafkas = context.kafkas.clients().into_iter().map(async |(name, admin)| {
-        let answer = admin.ping().await;
-        let gone = matches!(answer, Err(KafkaError::Unreachable { .. } | KafkaError::Authentication { .. }));
-        ((Part::Kafka, name), !gone)
-    });
-    let clickhouses = context.clickhouses.clients().into_iter().map(async |(name, admin)| {
-        let answer = admin.version().await;
-        let gone = matches!(
-            answer,
-            Err(ClickHouseError::Unreachable { .. } | ClickHouseError::Authentication { .. })
-        );
-        ((Part::ClickHouse, name), !gone)
-    });
+    let kafkas = context.kafkas.clients().into_iter();
+    let kafkas = kafkas.map(async |(name, admin)| ((Part::Kafka, name), admin.check().await));
+    let clickhouses = context.clickhouses.clients().into_iter();
+    let clickhouses = clickhouses.map(async |(name, admin)| ((Part::ClickHouse, name), admin.check().await));
     let (kafkas, clickhouses) = tokio::join!(join_all(kafkas), join_all(clickhouses));
     kafkas.into_iter().chain(clickhouses).collect()
 }

@@ -3,5 +3,6 @@
 
 pub mod cache;
 pub mod clickhouse;
+mod gate;
 pub mod ingestors;
 pub mod kafka;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::ClickHouseError;
 use super::error::classify;
+use crate::external::gate::Gate;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -57,6 +58,7 @@ struct ColumnRow {
 pub struct Admin {
     client: Client,
     url: String,
+    gate: Gate<ClickHouseError>,
 }
 
 impl Admin {
@@ -65,7 +67,7 @@ impl Admin {
         let client = caudal_service::clickhouse::client(url, admin.as_ref(), ca.as_deref())
             .map_err(|error| ClickHouseError::Settings { url: url.clone(), detail: format!("{error:#}") })?
             .with_product_info("caudal-operator", caudal_service::VERSION);
-        Ok(Self { client, url: url.clone() })
+        Ok(Self { client, url: url.clone(), gate: Gate::default() })
     }
 
     /// The server's version, like `26.7.1.1`.
@@ -117,7 +119,27 @@ impl Admin {
         self.client.query(text).param("database", database).param("table", table)
     }
 
+    /// Whether the server answers. While it does not, all requests fail at once.
+    pub async fn check(&self) -> bool {
+        let request = self.client.query("SELECT 1").fetch_one::<u8>();
+        let outage =
+            self.timed("ask whether it answers", request).await.err().filter(ClickHouseError::is_outage);
+        let answers = outage.is_none();
+        self.gate.set(outage);
+        answers
+    }
+
+    /// Awaits a request, unless the server is known to be down.
     async fn within<T>(
+        &self,
+        act: &str,
+        request: impl Future<Output = clickhouse::error::Result<T>>,
+    ) -> Result<T, ClickHouseError> {
+        self.gate.pass()?;
+        self.timed(act, request).await
+    }
+
+    async fn timed<T>(
         &self,
         act: &str,
         request: impl Future<Output = clickhouse::error::Result<T>>,

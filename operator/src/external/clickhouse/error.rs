@@ -3,7 +3,7 @@
 use clickhouse::error::Error as ClientError;
 
 /// An error of an administrative request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ClickHouseError {
     #[error("{act}: no answer from {url}: {detail}")]
     Unreachable { act: String, url: String, detail: String },
@@ -13,6 +13,13 @@ pub enum ClickHouseError {
     Refused { act: String, detail: String },
     #[error("set up a ClickHouse client for {url}: {detail}")]
     Settings { url: String, detail: String },
+}
+
+impl ClickHouseError {
+    /// Nothing can be done with the server for now.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Authentication { .. })
+    }
 }
 
 /// UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, ACCESS_DENIED,

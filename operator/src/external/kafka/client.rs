@@ -12,9 +12,11 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 
 use super::{KafkaError, native};
+use crate::external::gate::Gate;
 
 /// How long one request may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(8);
@@ -42,6 +44,7 @@ pub struct Admin {
     pub(super) servers: String,
     cluster_id: OnceLock<String>,
     failures: Mutex<Failures>,
+    gate: Gate<KafkaError>,
 }
 
 /// The last errors the client reported.
@@ -63,7 +66,13 @@ impl Admin {
         let client = config
             .create()
             .map_err(|error| KafkaError::Settings { servers: servers.clone(), detail: error.to_string() })?;
-        Ok(Self { client, servers, cluster_id: OnceLock::new(), failures: Mutex::default() })
+        Ok(Self {
+            client,
+            servers,
+            cluster_id: OnceLock::new(),
+            failures: Mutex::default(),
+            gate: Gate::default(),
+        })
     }
 
     /// Kafka's id of the cluster.
@@ -91,15 +100,36 @@ impl Admin {
         request: impl FnOnce(&Self) -> Result<T, RDKafkaErrorCode> + Send + 'static,
     ) -> Result<T, KafkaError> {
         let admin = Arc::clone(self);
-        let task = async move {
-            let done = tokio::task::spawn_blocking(move || request(&admin)).await;
-            done.unwrap_or(Err(RDKafkaErrorCode::Fail)).map_err(ClientError::AdminOp)
-        };
+        let task = async move { finished(tokio::task::spawn_blocking(move || request(&admin)).await) };
         self.call(act, task).await
     }
 
-    /// Awaits a request within the deadline, watching for refused credentials.
+    /// Awaits a request, unless the cluster is known to be down. The client sends
+    /// a request when it is made, not when it is awaited, so make it inside.
     pub(super) async fn call<T>(
+        &self,
+        act: &str,
+        request: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, KafkaError> {
+        self.gate.pass()?;
+        self.watched(act, request).await
+    }
+
+    /// Whether the cluster answers, by the cheapest question there is. While it
+    /// does not, all requests fail at once.
+    pub async fn check(self: &Arc<Self>) -> bool {
+        let admin = Arc::clone(self);
+        let ask = move || native::describe_topic(admin.client.inner(), "__consumer_offsets", TIMEOUT);
+        let request = async move { finished(tokio::task::spawn_blocking(ask).await) };
+        let outage =
+            self.watched("ask whether it answers", request).await.err().filter(KafkaError::is_outage);
+        let answers = outage.is_none();
+        self.gate.set(outage);
+        answers
+    }
+
+    /// Awaits a request within the deadline, watching for refused credentials.
+    async fn watched<T>(
         &self,
         act: &str,
         request: impl Future<Output = Result<T, ClientError>>,
@@ -200,4 +230,9 @@ impl Admin {
     fn authentication(&self, act: &str, detail: String) -> KafkaError {
         KafkaError::Authentication { act: act.to_owned(), servers: self.servers.clone(), detail }
     }
+}
+
+/// The outcome of a blocking request.
+fn finished<T>(done: Result<Result<T, RDKafkaErrorCode>, JoinError>) -> Result<T, ClientError> {
+    done.unwrap_or(Err(RDKafkaErrorCode::Fail)).map_err(ClientError::AdminOp)
 }

@@ -1,7 +1,7 @@
 //! Why Kafka did not do what was asked.
 
 /// An error of an administrative request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum KafkaError {
     #[error("{act}: no answer from {servers}: {detail}")]
     Unreachable { act: String, servers: String, detail: String },
@@ -11,4 +11,11 @@ pub enum KafkaError {
     Refused { act: String, detail: String },
     #[error("set up a Kafka client for {servers}: {detail}")]
     Settings { servers: String, detail: String },
+}
+
+impl KafkaError {
+    /// Nothing can be done with the cluster for now.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Authentication { .. })
+    }
 }

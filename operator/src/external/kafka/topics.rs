@@ -35,11 +35,6 @@ impl Admin {
         self.blocking(&format!("describe topic {topic:?}"), request).await
     }
 
-    /// Whether the cluster answers, by the cheapest question there is.
-    pub async fn ping(self: &Arc<Self>) -> Result<(), KafkaError> {
-        self.describe("__consumer_offsets").await.map(drop)
-    }
-
     pub async fn create(&self, topic: &NewTopic) -> Result<Creation, KafkaError> {
         let act = format!("create topic {:?}", topic.name);
         let replication = TopicReplication::Fixed(topic.replication_factor);
@@ -47,7 +42,8 @@ impl Admin {
         for (key, value) in &topic.config {
             request = request.set(key, value);
         }
-        let results = self.call(&act, self.client.create_topics([&request], &Self::options())).await?;
+        let results =
+            self.call(&act, async { self.client.create_topics([&request], &Self::options()).await }).await?;
         match first(results) {
             Ok(()) => Ok(Creation::Created),
             Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(Creation::AlreadyThere),
@@ -60,14 +56,17 @@ impl Admin {
         let act = format!("raise topic {topic:?} to {partitions} partitions");
         let count = usize::try_from(partitions).unwrap_or_default();
         let request = NewPartitions::new(topic, count);
-        let results = self.call(&act, self.client.create_partitions([&request], &Self::options())).await?;
+        let results = self
+            .call(&act, async { self.client.create_partitions([&request], &Self::options()).await })
+            .await?;
         first(results).map_err(|code| self.classify(&act, &ClientError::AdminOp(code)))
     }
 
     /// Deletes a topic; one that is not there counts as deleted.
     pub async fn delete_topic(&self, topic: &str) -> Result<(), KafkaError> {
         let act = format!("delete topic {topic:?}");
-        let results = self.call(&act, self.client.delete_topics(&[topic], &Self::options())).await?;
+        let results =
+            self.call(&act, async { self.client.delete_topics(&[topic], &Self::options()).await }).await?;
         match first(results) {
             Ok(()) | Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 Ok(())
@@ -79,7 +78,8 @@ impl Admin {
     /// Deletes a consumer group; one that is not there counts as deleted.
     pub async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {
         let act = format!("delete consumer group {group:?}");
-        let results = self.call(&act, self.client.delete_groups(&[group], &Self::options())).await?;
+        let results =
+            self.call(&act, async { self.client.delete_groups(&[group], &Self::options()).await }).await?;
         match first(results) {
             Ok(()) | Err(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
             Err(code) => Err(self.classify(&act, &ClientError::AdminOp(code))),
@@ -90,7 +90,9 @@ impl Admin {
     pub async fn max_message_bytes(&self, topic: &str) -> Result<u64, KafkaError> {
         let act = format!("read the settings of topic {topic:?}");
         let resource = ResourceSpecifier::Topic(topic);
-        let results = self.call(&act, self.client.describe_configs([&resource], &Self::options())).await?;
+        let results = self
+            .call(&act, async { self.client.describe_configs([&resource], &Self::options()).await })
+            .await?;
         let refused = |detail: String| KafkaError::Refused { act: act.clone(), detail };
         let resource = results
             .into_iter()

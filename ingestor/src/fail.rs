@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 struct Wanted {
     name: String,
@@ -19,6 +20,13 @@ fn wanted() -> Option<&'static Wanted> {
         Some(Wanted { name: name.to_owned(), left: AtomicU64::new(nth.parse().ok()?) })
     };
     WANTED.get_or_init(read).as_ref()
+}
+
+/// How long a request can run, if a test can't wait that long:
+/// `CAUDAL_LONGEST_REQUEST_MS`.
+pub fn longest_request() -> Option<Duration> {
+    let text = std::env::var("CAUDAL_LONGEST_REQUEST_MS").ok()?;
+    text.parse().ok().map(Duration::from_millis)
 }
 
 /// Dies here, if that is wanted.

@@ -20,90 +20,120 @@ const CONCURRENT_INSERTS: usize = 4;
 pub async fn serve(sink: Arc<Sink>, metrics: Arc<Metrics>, mut jobs: UnboundedReceiver<Job>, events: Events) {
     let inserts = Arc::new(Semaphore::new(CONCURRENT_INSERTS));
     while let Some(job) = jobs.recv().await {
-        let (sink, metrics, events) = (sink.clone(), metrics.clone(), events.clone());
+        let worker = Worker { sink: sink.clone(), metrics: metrics.clone(), events: events.clone() };
         let inserts = inserts.clone();
         tokio::spawn(async move {
             match job {
-                Job::Prepare { epoch, membership, asked } => {
-                    prepare(&sink, &events, epoch, &membership, &asked).await;
-                }
-                Job::Store { epoch, partition, block, promise, settle, lease, facts } => {
+                Job::Prepare { epoch, membership, asked } => worker.prepare(epoch, &membership, &asked).await,
+                Job::Record { epoch, membership, rows } => worker.record(epoch, &membership, rows).await,
+                job @ Job::Store { .. } => {
+                    // Closed only with the runtime.
                     let Ok(_turn) = inserts.acquire().await else { return };
-                    let store = Store {
-                        sink: &sink,
-                        facts: &facts,
-                        lease: &lease,
-                        partition,
-                        block: &block,
-                        promise,
-                    };
-                    let mut refusals = Refusals::default();
-                    let stored = store.run(settle, |report| match report {
-                        Report::Inserted(time) => metrics.inserted(time.as_secs_f64()),
-                        Report::Failed(error) => {
-                            let refused = refusals.count(&error);
-                            events.send(failed(epoch, Some(partition), refused, &error));
-                        }
-                        Report::Resent => metrics.resent(),
-                        Report::Recovered => {
-                            events.send(Event::Recovered { epoch, partition: Some(partition) });
-                        }
-                    });
-                    let stored = stored.await;
-                    drop(block);
-                    match stored {
-                        Stored::Done(outcome) => events.send(Event::Stored { epoch, partition, outcome }),
-                        Stored::GaveUp => events.send(Event::GaveUp { epoch, partition }),
-                        Stored::Revoked => {}
-                    }
-                }
-                Job::Record { epoch, membership, rows } => {
-                    record(&sink, &events, epoch, &membership, &rows).await;
+                    worker.store(job).await;
                 }
             }
         });
     }
 }
 
-fn failed(epoch: usize, partition: Option<i32>, refused: bool, error: &SinkError) -> Event {
-    tracing::warn!(partition, class = error.class.name(), "{error}");
-    Event::Failed { epoch, partition, class: error.class, refused, message: error.to_string() }
+struct Worker {
+    sink: Arc<Sink>,
+    metrics: Arc<Metrics>,
+    events: Events,
 }
 
-async fn prepare(sink: &Sink, events: &Events, epoch: usize, membership: &Lease, asked: &[Asked]) {
-    let mut backoff = Backoff::default();
-    loop {
-        match facts(sink, asked).await {
-            Ok((facts, known)) => return events.send(Event::Prepared { epoch, facts, known }),
-            Err(error) => events.send(failed(epoch, None, false, &error)),
+impl Worker {
+    async fn prepare(&self, epoch: usize, membership: &Lease, asked: &[Asked]) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.facts(asked).await {
+                Ok((facts, known)) => return self.events.send(epoch, Event::Prepared { facts, known }),
+                Err(error) => self.failed(epoch, None, false, &error),
+            }
+            if membership.sleep(backoff.next()).await.is_err() {
+                return;
+            }
         }
+    }
+
+    async fn facts(&self, asked: &[Asked]) -> Result<(TableFacts, Vec<Known>), SinkError> {
+        let mut connection = self.sink.server.connect().await?;
+        let facts = self.sink.check_table(&mut connection).await?;
+        let known = self.sink.look_up(&mut connection, asked).await?;
+        self.sink.server.keep(connection);
+        Ok((facts, known))
+    }
+
+    async fn store(&self, job: Job) {
+        let Job::Store { epoch, partition, block, promise, settle, lease, facts } = job else { return };
+        let store =
+            Store { sink: &self.sink, facts: &facts, lease: &lease, partition, block: &block, promise };
+        let mut refusals = Refusals::default();
+        let stored = store.run(settle, |report| match report {
+            Report::Inserted(time) => self.metrics.inserted(time.as_secs_f64()),
+            Report::Resent => self.metrics.resent(),
+            Report::Recovered => self.events.send(epoch, Event::Recovered { partition: Some(partition) }),
+            Report::Failed(error) => self.failed(epoch, Some(partition), refusals.count(&error), &error),
+        });
+        let stored = stored.await;
+        // Whoever gets the answer recycles the block's buffers.
+        drop(block);
+        match stored {
+            Stored::Done(outcome) => self.events.send(epoch, Event::Stored { partition, outcome }),
+            Stored::TokenSpent => self.events.send(epoch, Event::TokenSpent { partition }),
+            Stored::Revoked => {}
+        }
+    }
+
+    async fn record(&self, epoch: usize, membership: &Lease, rows: Vec<(LedgerRow, Arc<Lease>)>) {
+        let mut backoff = Backoff::default();
+        let mut failures = 0;
+        let (rows, leases): (Vec<LedgerRow>, Vec<Arc<Lease>>) = rows.into_iter().unzip();
+        while let Err(error) = self.write(&rows, &leases, membership).await {
+            let Some(error) = error else { return };
+            self.failed(epoch, None, false, &error);
+            failures += 1;
+            if membership.sleep(backoff.next()).await.is_err() {
+                return;
+            }
+        }
+        if failures > 0 {
+            self.events.send(epoch, Event::Recovered { partition: None });
+        }
+        let rows = rows.iter().map(|row| (row.partition, row.opening())).collect();
+        self.events.send(epoch, Event::Recorded { rows });
+    }
+
+    /// Writes on a connection that was open while all leases held. Opening rows
+    /// need none: they replace nothing. `None` as error: revoked.
+    async fn write(
+        &self,
+        rows: &[LedgerRow],
+        leases: &[Arc<Lease>],
+        membership: &Lease,
+    ) -> Result<(), Option<SinkError>> {
+        let needed = || rows.iter().zip(leases).filter(|(row, _)| !row.opening()).map(|(_, lease)| lease);
+        let mut connection = loop {
+            let connection = self.sink.server.connect().await.map_err(Some)?;
+            if needed().all(|lease| lease.holds()) {
+                break connection;
+            }
+            drop(connection);
+            for lease in needed() {
+                lease.held().await.map_err(|_| None)?;
+            }
+        };
         if membership.revoked() {
-            return;
+            return Err(None);
         }
-        backoff.sleep().await;
+        self.sink.write_ledger(&mut connection, rows, now_ms()).await.map_err(Some)?;
+        self.sink.server.keep(connection);
+        Ok(())
     }
-}
 
-async fn facts(sink: &Sink, asked: &[Asked]) -> Result<(TableFacts, Vec<Known>), SinkError> {
-    Ok((sink.check_table().await?, sink.look_up(asked).await?))
-}
-
-async fn record(sink: &Sink, events: &Events, epoch: usize, membership: &Lease, rows: &[LedgerRow]) {
-    let mut backoff = Backoff::default();
-    let mut failures = 0;
-    loop {
-        match sink.write_ledger(rows, now_ms()).await {
-            Ok(()) => break,
-            Err(error) => events.send(failed(epoch, None, false, &error)),
-        }
-        failures += 1;
-        if membership.revoked() {
-            return;
-        }
-        backoff.sleep().await;
+    fn failed(&self, epoch: usize, partition: Option<i32>, refused: bool, error: &SinkError) {
+        tracing::warn!(partition, class = error.class.name(), "{error}");
+        let message = error.to_string();
+        self.events.send(epoch, Event::Failed { partition, class: error.class, refused, message });
     }
-    if failures > 0 {
-        events.send(Event::Recovered { epoch, partition: None });
-    }
-    events.send(Event::Recorded { epoch, partitions: rows.iter().map(|row| row.partition).collect() });
 }

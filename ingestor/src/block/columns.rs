@@ -88,6 +88,16 @@ impl Columns {
         self.bytes_at_most += self.fixed_bytes + 2 * message_bytes;
     }
 
+    /// Takes the last row back.
+    pub fn undo_row(&mut self) {
+        if self.rows > 0 {
+            self.fields.iter_mut().for_each(Column::undo);
+            self.offsets.truncate(self.offsets.len() - 8);
+            self.timestamps.truncate(self.timestamps.len() - 8);
+            self.rows -= 1;
+        }
+    }
+
     /// Whether the block has reached `limit`; counts exactly only when the
     /// bound says it might have.
     #[inline]

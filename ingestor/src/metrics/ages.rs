@@ -65,7 +65,7 @@ impl EncodeMetric for Ages {
     #[allow(clippy::cast_precision_loss)]
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Inner { bounds, counts, sum_ms } = &*self.0;
-        let bounds = bounds.iter().map(|bound| *bound as f64 / 1e3).chain([f64::MAX]);
+        let bounds = bounds.iter().map(|bound| *bound as f64 / 1e3).chain([f64::INFINITY]);
         let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();

@@ -199,8 +199,8 @@ impl Metrics {
         self.replayed.inc();
     }
 
-    pub fn reconciled(&self) {
-        self.reconciled.inc();
+    pub fn reconciled(&self, partitions: usize) {
+        self.reconciled.inc_by(partitions as u64);
     }
 
     pub fn gap(&self, messages: u64) {

@@ -49,10 +49,14 @@ pub struct Machine {
     in_flight: Option<Commit>,
     /// Ranges that begin below are settled from the start.
     reconcile_below: i64,
+    /// The ledger does not know the partition yet: its row comes first, so that
+    /// offsets deleted later are not taken for a new pipeline.
+    row_awaited: bool,
 }
 
 impl Machine {
     /// Begins at `position`; `commit_first` when that is not yet committed.
+    /// `reconcile_below`: ranges that begin below may be stored already.
     pub fn at(position: i64, commit_first: bool, reconcile_below: i64) -> Self {
         Self {
             committed: position,
@@ -61,7 +65,18 @@ impl Machine {
             waiting: None,
             in_flight: None,
             reconcile_below,
+            row_awaited: false,
         }
+    }
+
+    /// Commits nothing until the ledger has a first row.
+    pub fn await_row(&mut self) {
+        self.row_awaited = true;
+    }
+
+    /// The ledger has its first row.
+    pub fn row_written(&mut self) {
+        self.row_awaited = false;
     }
 
     pub fn committed(&self) -> i64 {
@@ -79,9 +94,10 @@ impl Machine {
         }
     }
 
-    /// Whether nothing is under way: a drained partition.
+    /// Whether nothing is under way that could still be finished.
     pub fn at_rest(&self) -> bool {
-        self.stage == Stage::Free && self.waiting.is_none() && self.in_flight.is_none() && self.settled_start
+        let idle = self.stage == Stage::Free && self.waiting.is_none() && self.in_flight.is_none();
+        self.row_awaited || idle && self.settled_start
     }
 
     /// Whether another block can be sealed.
@@ -127,7 +143,7 @@ impl Machine {
     /// The commit this partition wants now. It stays wanted until
     /// [`Machine::begin`] says that it is on its way.
     pub fn wanted(&self) -> Option<Commit> {
-        if self.in_flight.is_some() {
+        if self.in_flight.is_some() || self.row_awaited {
             return None;
         }
         match self.stage {
@@ -145,7 +161,7 @@ impl Machine {
     /// What is committed, said once more: keeps the group's offsets from
     /// expiring, and proves that the partition is still ours.
     pub fn repeated(&self) -> Option<Commit> {
-        if self.in_flight.is_some() {
+        if self.in_flight.is_some() || self.row_awaited {
             return None;
         }
         match self.stage {
@@ -178,7 +194,9 @@ impl Machine {
                 }
             }
             Stage::Free if commit.promise.is_some() => actions.extend(self.promised()),
-            Stage::Promising { promise, settle } => actions.push(self.send(promise, settle)),
+            Stage::Promising { promise, settle } if commit.promise == Some(promise) => {
+                actions.push(self.send(promise, settle));
+            }
             _ => {}
         }
         actions
@@ -190,7 +208,9 @@ impl Machine {
     }
 
     fn send(&mut self, promise: Promise, settle: bool) -> Action {
-        self.stage = Stage::Storing { promise, stored: None, lettered: promise.dead_letters == 0 };
+        // How many dead letters a settled block has, its words may not tell.
+        let lettered = !settle && promise.dead_letters == 0;
+        self.stage = Stage::Storing { promise, stored: None, lettered };
         if settle { Action::Settle(promise) } else { Action::Insert(promise) }
     }
 
@@ -202,7 +222,8 @@ impl Machine {
         self.record()
     }
 
-    /// The dead letters of the open block are all acknowledged.
+    /// The dead letters of the open block are all acknowledged. Say it of a
+    /// settled block without any, too.
     pub fn lettered(&mut self) -> Option<Action> {
         if let Stage::Storing { lettered, .. } = &mut self.stage {
             *lettered = true;
@@ -216,6 +237,14 @@ impl Machine {
         };
         self.stage = Stage::Recording { promise };
         Some(Action::Record(promise, outcome))
+    }
+
+    /// The token of the block being stored is spent and its rows never came:
+    /// the same range is promised anew, under another nonce.
+    pub fn renewed(&mut self, nonce: u128) {
+        if let Stage::Storing { promise, stored: None, .. } = self.stage {
+            self.stage = Stage::Promising { promise: Promise { nonce, ..promise }, settle: true };
+        }
     }
 
     /// The ledger has the open block's row.
@@ -312,10 +341,38 @@ mod tests {
             let action = *machine.commit_answered().last().unwrap();
             assert_eq!(action == Action::Settle(promise), expected, "{promise:?}");
             machine.stored(Outcome::Settled);
+            machine.lettered();
             machine.recorded();
             commit(&mut machine);
             machine.commit_answered();
         }
+    }
+
+    #[test]
+    fn a_spent_token_is_left_by_a_fresh_intent() {
+        let mut machine = Machine::at(0, false, 0);
+        let a = block(0, 10, 1);
+        machine.sealed(a);
+        commit(&mut machine);
+        assert_eq!(machine.commit_answered(), vec![Action::Insert(a)]);
+        // A repeated commit of the old intent is out when the token is left.
+        machine.begin(machine.repeated().unwrap());
+        machine.renewed(99);
+        assert_eq!(machine.commit_answered(), vec![], "that was the old intent");
+        let fresh = Promise { nonce: 99, ..a };
+        assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(fresh) });
+        assert_eq!(machine.commit_answered(), vec![Action::Settle(fresh)]);
+        machine.stored(Outcome::Settled);
+        assert_eq!(machine.lettered(), Some(Action::Record(fresh, Outcome::Settled)));
+    }
+
+    #[test]
+    fn the_ledger_knows_the_partition_before_the_first_commit() {
+        let mut machine = Machine::at(0, true, 0);
+        machine.await_row();
+        assert_eq!((machine.wanted(), machine.repeated()), (None, None));
+        machine.row_written();
+        assert_eq!(machine.wanted(), Some(Commit { offset: 0, promise: None }));
     }
 
     /// Crashes after every step of one block and starts again from what the
@@ -332,6 +389,9 @@ mod tests {
                 steps += 1;
                 steps <= crash_after
             };
+            // A pipeline that has begun: the ledger has its first row.
+            outside.ledger = Some(0);
+            outside.committed = Some(Commit { offset: 0, promise: None });
             let mut machine = Machine::at(0, false, 0);
             machine.sealed(a);
             // Each line is one step that may be the last.
@@ -354,12 +414,13 @@ mod tests {
                 ledger: outside.ledger,
                 stored: outside.stored.then_some(a.next),
                 stored_of_intent: if outside.stored { a.rows } else { 0 },
+                waited: false,
             };
             match start(&known, &identity, "r").unwrap() {
-                Start::Fresh => assert!(!outside.stored && outside.ledger.is_none()),
-                Start::Resume { position, reconcile, .. } => {
+                start @ (Start::Fresh | Start::Wait) => panic!("{start:?} after {crash_after} steps"),
+                Start::Resume { position, commit, .. } => {
                     assert_eq!(position, if outside.stored { 10 } else { 0 }, "{crash_after}");
-                    assert_eq!(reconcile, None);
+                    assert!(!commit);
                 }
                 Start::Replay { promise, .. } => {
                     assert_eq!((promise, outside.stored), (a, false));
@@ -367,13 +428,14 @@ mod tests {
                     machine.rebuilt(promise);
                     commit(&mut machine);
                     assert_eq!(machine.commit_answered(), vec![Action::Settle(a)]);
-                    machine.stored(Outcome::Settled);
+                    assert_eq!(machine.stored(Outcome::Settled), None);
+                    assert_eq!(machine.lettered(), Some(Action::Record(a, Outcome::Settled)));
                     machine.recorded();
                     assert_eq!(commit(&mut machine).offset, 10);
                 }
                 Start::Complete { promise, recorded, .. } => {
                     assert!(outside.stored);
-                    assert_eq!(recorded, outside.ledger.is_some());
+                    assert_eq!(recorded, outside.ledger == Some(10));
                     let mut machine = Machine::at(0, false, 0);
                     let action = machine.found_stored(promise, recorded);
                     assert_eq!(action, (!recorded).then_some(Action::Record(a, Outcome::Settled)));

@@ -3,12 +3,9 @@
 //! A *unit* is the block's rows in one ClickHouse partition: one part, all or
 //! nothing. The caller reads back and sends; this says what next.
 
-/// Names the attempt for ClickHouse's deduplication: the same for every member.
-pub fn token(nonce: u128, generation: u32) -> String {
-    match generation {
-        0 => format!("{nonce:032x}"),
-        fix => format!("{nonce:032x}/fix{fix}"),
-    }
+/// Names the block for ClickHouse's deduplication, for every member alike.
+pub fn token(nonce: u128) -> String {
+    format!("{nonce:032x}")
 }
 
 /// The block's rows in one ClickHouse partition.
@@ -22,60 +19,40 @@ pub struct Unit {
 /// Stored rows of the block's range, by unit.
 pub type Units = Vec<Unit>;
 
-/// What to do next.
+/// What to do after a read-back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    ReadBack,
-    /// Send the units not stored, whole, under this generation's token.
-    Send {
-        generation: u32,
-    },
     Done,
-    GiveUp,
+    /// Send the units not stored, whole, on the same connection.
+    Send,
+    /// The token was taken and its rows never came, nor will they: wait until
+    /// no older request can run, then promise the range anew.
+    Leave,
 }
 
-/// More than this many clean answers without the rows: something removes them.
-const MAX_GENERATION: u32 = 4;
-
 /// Where a SETTLE stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Settle {
-    rows: u64,
-    generation: u32,
-    /// The last send under this generation was answered cleanly: no older twin
-    /// of it can add rows any more.
+    /// A send under the token was answered cleanly: no older twin of it can
+    /// add rows any more, and no younger one will.
     sealed: bool,
 }
 
 impl Settle {
-    pub fn new(rows: u64) -> Self {
-        Self { rows, generation: 0, sealed: false }
-    }
-
-    pub fn begin(&self) -> Step {
-        if self.rows == 0 { Step::Done } else { Step::ReadBack }
-    }
-
     /// A clean read-back found `missing` rows in units of which nothing is
     /// stored.
-    pub fn read_back(&mut self, missing: u64) -> Step {
-        if missing == 0 {
-            return Step::Done;
+    pub fn read_back(&self, missing: u64) -> Step {
+        match (missing, self.sealed) {
+            (0, _) => Step::Done,
+            (_, false) => Step::Send,
+            (_, true) => Step::Leave,
         }
-        if self.sealed {
-            self.sealed = false;
-            self.generation += 1;
-            if self.generation > MAX_GENERATION {
-                return Step::GiveUp;
-            }
-        }
-        Step::Send { generation: self.generation }
     }
 
-    /// The send was answered: cleanly, or we don't know.
-    pub fn sent(&mut self, clean: bool) -> Step {
-        self.sealed = clean;
-        Step::ReadBack
+    /// A send was answered cleanly. Whether the rows are there says only the
+    /// next read-back.
+    pub fn answered(&mut self) {
+        self.sealed = true;
     }
 }
 
@@ -84,40 +61,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_have_the_same_names_for_everybody() {
-        assert_eq!(token(1, 0), "00000000000000000000000000000001");
-        assert_eq!(token(1, 2), "00000000000000000000000000000001/fix2");
+    fn tokens_have_the_same_name_for_everybody() {
+        assert_eq!(token(1), "00000000000000000000000000000001");
     }
 
     #[test]
     fn what_is_stored_is_not_sent() {
-        assert_eq!(Settle::new(0).begin(), Step::Done);
-        let mut settle = Settle::new(5);
-        assert_eq!(settle.begin(), Step::ReadBack);
+        assert_eq!(Settle::default().read_back(0), Step::Done);
+    }
+
+    #[test]
+    fn an_unknown_answer_is_followed_by_another_look() {
+        let settle = Settle::default();
+        assert_eq!(settle.read_back(5), Step::Send);
+        assert_eq!(settle.read_back(5), Step::Send);
         assert_eq!(settle.read_back(0), Step::Done);
     }
 
     #[test]
-    fn a_token_is_kept_until_a_clean_answer() {
-        let mut settle = Settle::new(5);
-        assert_eq!(settle.read_back(5), Step::Send { generation: 0 });
-        for _ in 0..3 {
-            assert_eq!(settle.sent(false), Step::ReadBack);
-            assert_eq!(settle.read_back(5), Step::Send { generation: 0 });
-        }
-        assert_eq!(settle.sent(true), Step::ReadBack);
-        assert_eq!(settle.read_back(5), Step::Send { generation: 1 });
-        assert_eq!(settle.sent(true), Step::ReadBack);
+    fn a_clean_answer_without_rows_ends_the_token() {
+        let mut settle = Settle::default();
+        assert_eq!(settle.read_back(5), Step::Send);
+        settle.answered();
+        assert_eq!(settle.read_back(5), Step::Leave);
+        settle.answered();
         assert_eq!(settle.read_back(0), Step::Done);
-    }
-
-    #[test]
-    fn rows_that_vanish_after_every_clean_answer_end_it() {
-        let mut settle = Settle::new(5);
-        for generation in 0..=MAX_GENERATION {
-            assert_eq!(settle.read_back(1), Step::Send { generation });
-            settle.sent(true);
-        }
-        assert_eq!(settle.read_back(1), Step::GiveUp);
     }
 }

@@ -3,7 +3,7 @@
 use super::metadata::{Identity, Metadata, NotOurs, Promise};
 
 /// What is known of a partition when it is assigned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The committed offset and its metadata, if there is a commit.
     pub committed: Option<(i64, Vec<u8>)>,
@@ -13,6 +13,8 @@ pub struct Known {
     pub stored: Option<i64>,
     /// Rows stored within the range of the committed intent.
     pub stored_of_intent: u64,
+    /// We have owned the partition for as long as an older request can run.
+    pub waited: bool,
 }
 
 /// How to begin.
@@ -20,14 +22,16 @@ pub struct Known {
 pub enum Start {
     /// Nothing is known: where `startFrom` says. Commit it first.
     Fresh,
+    /// RECONCILE: wait until no older request can run, then ask again.
+    Wait,
     /// Go on at `position`. `commit`: the position is new and committed first.
-    Resume { position: i64, commit: bool, reconcile: Option<i64> },
+    Resume { position: i64, commit: bool },
     /// Build the block of the intent again and SETTLE it. `stored`: its rows
     /// are all in the table, only its dead letters are in doubt.
-    Replay { promise: Promise, stored: bool, reconcile: Option<i64> },
+    Replay { promise: Promise, stored: bool },
     /// The intent's rows are all stored: complete it without reading.
     /// `recorded`: the ledger has it too.
-    Complete { promise: Promise, recorded: bool, reconcile: Option<i64> },
+    Complete { promise: Promise, recorded: bool },
 }
 
 /// Why a partition can't begin.
@@ -40,29 +44,39 @@ pub enum Stop {
     PlanRevision(String),
 }
 
-/// `reconcile` in the answer is H: ranges that begin below it are settled from
-/// the first step on, because their rows may be stored already.
+impl Known {
+    /// H: everything that table or ledger know is below.
+    pub fn height(&self) -> i64 {
+        self.ledger.max(self.stored).unwrap_or(0)
+    }
+
+    /// `start`, if that is certain: nothing beyond `end` is known, or nothing
+    /// older can run any more.
+    fn certain(&self, end: i64, start: Start) -> Start {
+        if self.waited || self.height() <= end { start } else { Start::Wait }
+    }
+
+    /// `start` after the wait, whatever is known.
+    fn uncertain(&self, start: Start) -> Start {
+        if self.waited { start } else { Start::Wait }
+    }
+}
+
+/// Ranges below [`Known::height`] are read back before they are sent.
 pub fn start(known: &Known, identity: &Identity, plan_revision: &str) -> Result<Start, Stop> {
-    let beyond = known.ledger.max(known.stored);
     let Some((offset, metadata)) = &known.committed else {
-        return Ok(match known.ledger {
-            Some(position) => {
-                Start::Resume { position, commit: true, reconcile: beyond.filter(|h| *h > position) }
-            }
-            None => match known.stored {
-                // Rows without a ledger: its table was dropped, perhaps.
-                Some(_) => Start::Resume { position: 0, commit: true, reconcile: beyond },
-                None => Start::Fresh,
-            },
+        return Ok(match (known.ledger, known.stored) {
+            (None, None) => Start::Fresh,
+            // The group's offsets were deleted, or have expired.
+            (ledger, _) => known.uncertain(Start::Resume { position: ledger.unwrap_or(0), commit: true }),
         });
     };
     let offset = *offset;
     let metadata = match Metadata::parse(metadata) {
         Err(NotOurs::Newer) => return Err(Stop::Newer),
+        // An operator's hand, or a tool: trust the offset, not its past.
         Err(NotOurs::Foreign) => {
-            // An operator's hand, or a tool: trust the offset, not its past.
-            let reconcile = beyond.filter(|h| *h > offset);
-            return Ok(Start::Resume { position: offset, commit: true, reconcile });
+            return Ok(known.uncertain(Start::Resume { position: offset, commit: true }));
         }
         Ok(metadata) => metadata,
     };
@@ -75,27 +89,24 @@ pub fn start(known: &Known, identity: &Identity, plan_revision: &str) -> Result<
     }
     if theirs.topic_id != identity.topic_id {
         // Deleted and made again: other messages, other offsets.
-        return Ok(Start::Resume { position: 0, commit: true, reconcile: beyond });
+        return Ok(known.certain(0, Start::Resume { position: 0, commit: true }));
     }
     let Some(promise) = metadata.promise else {
-        let reconcile = beyond.filter(|h| *h > offset);
-        return Ok(Start::Resume { position: offset, commit: false, reconcile });
+        return Ok(known.certain(offset, Start::Resume { position: offset, commit: false }));
     };
     if promise.first != offset {
         // A tool moved the offset and kept the metadata.
-        let reconcile = beyond.max(Some(promise.next)).filter(|h| *h > offset);
-        return Ok(Start::Resume { position: offset, commit: true, reconcile });
+        return Ok(known.uncertain(Start::Resume { position: offset, commit: true }));
     }
-    let reconcile = beyond.filter(|h| *h > promise.next);
     let stored = known.stored_of_intent == promise.rows;
     if stored && promise.dead_letters == 0 {
         let recorded = known.ledger.is_some_and(|next| next >= promise.next);
-        return Ok(Start::Complete { promise, recorded, reconcile });
+        return Ok(known.certain(promise.next, Start::Complete { promise, recorded }));
     }
     if metadata.plan_revision != plan_revision && !stored {
         return Err(Stop::PlanRevision(metadata.plan_revision));
     }
-    Ok(Start::Replay { promise, stored, reconcile })
+    Ok(known.certain(promise.next, Start::Replay { promise, stored }))
 }
 
 #[cfg(test)]
@@ -113,50 +124,53 @@ mod tests {
     }
 
     fn known(committed: Option<(i64, Vec<u8>)>) -> Known {
-        Known { committed, ledger: None, stored: None, stored_of_intent: 0 }
+        Known { committed, ..Known::default() }
     }
 
     fn decide(known: &Known) -> Result<Start, Stop> {
         start(known, &ours(), "r")
     }
 
+    /// The decision must be to wait; and then?
+    fn after_waiting(known: &Known) -> Result<Start, Stop> {
+        assert_eq!(decide(known), Ok(Start::Wait));
+        decide(&Known { waited: true, ..known.clone() })
+    }
+
     #[test]
     fn nothing_committed_asks_the_ledger_then_the_plan() {
         assert_eq!(decide(&known(None)), Ok(Start::Fresh));
         let ledger = Known { ledger: Some(7), ..known(None) };
-        assert_eq!(decide(&ledger), Ok(Start::Resume { position: 7, commit: true, reconcile: None }));
-        let more = Known { stored: Some(9), ..ledger };
-        assert_eq!(decide(&more), Ok(Start::Resume { position: 7, commit: true, reconcile: Some(9) }));
+        assert_eq!(after_waiting(&ledger), Ok(Start::Resume { position: 7, commit: true }));
+        let rows_only = Known { stored: Some(9), ..known(None) };
+        assert_eq!(after_waiting(&rows_only), Ok(Start::Resume { position: 0, commit: true }));
     }
 
     #[test]
-    fn idle_goes_on() {
+    fn idle_goes_on_unless_more_is_known() {
         let idle = known(Some((10, metadata(ours(), None))));
-        assert_eq!(decide(&idle), Ok(Start::Resume { position: 10, commit: false, reconcile: None }));
+        let resume = Start::Resume { position: 10, commit: false };
+        assert_eq!(decide(&idle), Ok(resume));
         // The ledger may stand exactly at the position, not beyond it.
-        let level = Known { ledger: Some(10), ..idle.clone() };
-        assert_eq!(decide(&level), Ok(Start::Resume { position: 10, commit: false, reconcile: None }));
-        let beyond = Known { stored: Some(12), ..idle };
-        assert_eq!(decide(&beyond), Ok(Start::Resume { position: 10, commit: false, reconcile: Some(12) }));
+        assert_eq!(decide(&Known { ledger: Some(10), ..idle.clone() }), Ok(resume));
+        assert_eq!(after_waiting(&Known { stored: Some(12), ..idle }), Ok(resume));
     }
 
     #[test]
     fn an_intent_is_replayed_unless_it_is_stored() {
         let intent = known(Some((10, metadata(ours(), Some(PROMISE)))));
-        let replay = Start::Replay { promise: PROMISE, stored: false, reconcile: None };
+        let replay = Start::Replay { promise: PROMISE, stored: false };
         assert_eq!(decide(&intent), Ok(replay));
+        assert_eq!(after_waiting(&Known { ledger: Some(30), ..intent.clone() }), Ok(replay));
         let stored = Known { stored_of_intent: 9, stored: Some(20), ledger: Some(20), ..intent };
-        assert_eq!(
-            decide(&stored),
-            Ok(Start::Complete { promise: PROMISE, recorded: true, reconcile: None })
-        );
+        assert_eq!(decide(&stored), Ok(Start::Complete { promise: PROMISE, recorded: true }));
     }
 
     #[test]
     fn dead_letters_of_an_intent_are_read_again() {
         let promise = Promise { dead_letters: 1, ..PROMISE };
         let known = Known { stored_of_intent: 9, ..known(Some((10, metadata(ours(), Some(promise))))) };
-        assert!(matches!(decide(&known), Ok(Start::Replay { .. })));
+        assert_eq!(decide(&known), Ok(Start::Replay { promise, stored: true }));
     }
 
     #[test]
@@ -171,7 +185,7 @@ mod tests {
     fn another_topic_begins_at_zero_and_another_owner_stops() {
         let topic = Identity { topic_id: "new".into(), ..ours() };
         let of = |identity| known(Some((10, metadata(identity, Some(PROMISE)))));
-        assert_eq!(decide(&of(topic)), Ok(Start::Resume { position: 0, commit: true, reconcile: None }));
+        assert_eq!(decide(&of(topic)), Ok(Start::Resume { position: 0, commit: true }));
         let pipeline = Identity { pipeline: "n/q".into(), ..ours() };
         assert!(matches!(decide(&of(pipeline)), Err(Stop::Foreign(_))));
         let table = Identity { table_uuid: "v".into(), ..ours() };
@@ -180,10 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn foreign_metadata_reconciles() {
-        let reset = Known { ledger: Some(50), ..known(Some((3, Vec::new()))) };
-        assert_eq!(decide(&reset), Ok(Start::Resume { position: 3, commit: true, reconcile: Some(50) }));
+    fn foreign_metadata_always_waits() {
+        let resume = Start::Resume { position: 3, commit: true };
+        let empty = known(Some((3, Vec::new())));
+        assert_eq!(after_waiting(&empty), Ok(resume));
+        assert_eq!(after_waiting(&Known { ledger: Some(50), ..empty }), Ok(resume));
         let moved = known(Some((3, metadata(ours(), Some(PROMISE)))));
-        assert_eq!(decide(&moved), Ok(Start::Resume { position: 3, commit: true, reconcile: Some(20) }));
+        assert_eq!(after_waiting(&moved), Ok(resume));
     }
 }

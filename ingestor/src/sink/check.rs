@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Sink, SinkError};
+use super::{Connection, Sink, SinkError};
 
 /// What SETTLE needs to know of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ struct Row {
 
 impl Sink {
     /// Rule 4: an unknown column would be ignored, a missing one filled.
-    pub async fn check_table(&self) -> Result<TableFacts, SinkError> {
+    pub async fn check_table(&self, connection: &mut Connection) -> Result<TableFacts, SinkError> {
         let sql = "SELECT toString(uuid) AS uuid, partition_key, \
                    (SELECT groupArray((name, type, default_kind)) FROM system.columns \
                     WHERE database = {d:String} AND table = {t:String}) AS columns \
@@ -31,7 +31,6 @@ impl Sink {
             ("output_format_json_named_tuples_as_objects", "0"),
             ("wait_end_of_query", "1"),
         ];
-        let connection = self.server.connect().await?;
         let body =
             self.server.request(connection, "look up the table", &parameters, vec![sql.into()], None).await?;
         let name = format!("{}.{}", self.database, self.table);

@@ -12,7 +12,7 @@ use caudal_service::credentials::Login;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, Uri};
+use hyper::{HeaderMap, Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -114,17 +114,19 @@ impl Server {
 
     /// Sends one request on `connection` and reads its whole answer. Only a
     /// clean answer's body is returned: status 200, no exception, complete.
+    /// After an error the connection is good for nothing.
     pub async fn request(
         &self,
-        mut connection: Connection,
+        connection: &mut Connection,
         act: &str,
         parameters: &[(&str, &str)],
         body: Vec<Bytes>,
         content_type: Option<&str>,
     ) -> Result<Bytes, SinkError> {
         let request = self.build(parameters, body, content_type, act)?;
+        let sender = &mut connection.sender;
         let exchange = async {
-            let answer = connection.sender.send_request(request).await?;
+            let answer = sender.send_request(request).await?;
             let (head, body) = answer.into_parts();
             Ok::<_, hyper::Error>((head, body.collect().await?.to_bytes()))
         };
@@ -138,19 +140,18 @@ impl Server {
             let text = String::from_utf8_lossy(&body);
             return Err(SinkError::answered(act, head.status.as_u16(), code, &text));
         }
-        let kept = head.headers.get("keep-alive").and_then(|value| value.to_str().ok());
-        let seconds = kept
-            .and_then(|value| value.split(&[',', ' ']).find_map(|part| part.strip_prefix("timeout=")))
-            .and_then(|seconds| seconds.parse().ok())
-            .unwrap_or(2_u64);
-        connection.usable_until = Instant::now() + Duration::from_secs(seconds) / 2;
+        connection.usable_until = Instant::now() + keep_alive(&head.headers) / 2;
+        Ok(body)
+    }
+
+    /// Keeps a connection whose last answer was clean for the next request.
+    pub fn keep(&self, connection: Connection) {
         if let Ok(mut idle) = self.idle.lock()
             && idle.len() < KEPT
             && !connection.sender.is_closed()
         {
             idle.push(connection);
         }
-        Ok(body)
     }
 
     fn build(
@@ -183,6 +184,15 @@ impl Server {
         }
         request.body(body.into()).map_err(|error| SinkError::unreachable(act, error))
     }
+}
+
+/// How long the server says it keeps an idle connection.
+fn keep_alive(headers: &HeaderMap) -> Duration {
+    let value = headers.get("keep-alive").and_then(|value| value.to_str().ok());
+    let seconds = value
+        .and_then(|value| value.split([',', ' ']).find_map(|part| part.strip_prefix("timeout=")))
+        .and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(2))
 }
 
 /// Percent-encodes everything that is not plain in a query string.

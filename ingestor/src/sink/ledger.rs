@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Sink, SinkError};
+use super::{Connection, Sink, SinkError};
 use crate::protocol::Outcome;
 
 /// One completed range.
@@ -22,6 +22,30 @@ pub struct LedgerRow {
     pub high_watermark: i64,
     pub plan_revision: String,
     pub outcome: Outcome,
+}
+
+impl LedgerRow {
+    /// The first row of a partition: it has begun at `position`.
+    pub fn opened(partition: i32, position: i64, plan_revision: &str) -> Self {
+        Self {
+            partition,
+            first: position,
+            next: position,
+            rows: 0,
+            dead_letters: 0,
+            filtered: 0,
+            gap: 0,
+            oldest_ms: None,
+            newest_ms: None,
+            high_watermark: position,
+            plan_revision: plan_revision.to_owned(),
+            outcome: Outcome::Clean,
+        }
+    }
+
+    pub fn opening(&self) -> bool {
+        self.first == self.next
+    }
 }
 
 #[derive(Serialize)]
@@ -45,7 +69,12 @@ struct Wire<'a> {
 impl Sink {
     /// Writes one row per range. May be repeated: equal ranges replace
     /// themselves.
-    pub async fn write_ledger(&self, rows: &[LedgerRow], now_ms: i64) -> Result<(), SinkError> {
+    pub async fn write_ledger(
+        &self,
+        connection: &mut Connection,
+        rows: &[LedgerRow],
+        now_ms: i64,
+    ) -> Result<(), SinkError> {
         let mut body = Vec::new();
         for row in rows {
             let wire = Wire {
@@ -60,7 +89,8 @@ impl Sink {
                 oldest_message: row.oldest_ms,
                 newest_message: row.newest_ms,
                 high_watermark: row.high_watermark,
-                inserted_at: now_ms,
+                // An opening row never replaces a range's.
+                inserted_at: if row.opening() { 0 } else { now_ms },
                 plan_revision: &row.plan_revision,
                 outcome: match row.outcome {
                     Outcome::Clean => "Clean",
@@ -88,7 +118,6 @@ impl Sink {
             ("wait_end_of_query", "1"),
             ("insert_deduplicate", "0"),
         ];
-        let connection = self.server.connect().await?;
         let act = "write the ledger";
         let answer = self.server.request(connection, act, &parameters, vec![body.into()], None).await?;
         if answer.is_empty() {

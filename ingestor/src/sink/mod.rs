@@ -3,22 +3,34 @@
 mod check;
 mod error;
 mod http;
+mod lease;
 mod ledger;
 mod read_back;
 mod store;
 
 pub use check::TableFacts;
 pub use error::{Class, Refusals, SinkError};
-pub use http::Server;
+pub use http::{Connection, Server};
+pub use lease::Lease;
 pub use ledger::LedgerRow;
 pub use read_back::{Asked, Stored as Known};
-pub use store::{Backoff, Lease, Report, Store, Stored};
+pub use store::{Backoff, Report, Store, Stored};
+
+use std::time::Duration;
 
 use caudal_model::Plan;
 use caudal_model::ddl::{quote_identifier, quote_table};
 
+use crate::fail;
+
 /// A block is in the table at the latest after this, or the server gives up.
 pub const MAX_EXECUTION_SECONDS: u64 = 60;
+
+/// Z, the longest life of a request: our connections live half of ClickHouse's
+/// keep-alive (30 s), its receive timeout is 30 s, and then it has its limit.
+pub fn longest_request() -> Duration {
+    fail::longest_request().unwrap_or(Duration::from_secs(60 + MAX_EXECUTION_SECONDS))
+}
 
 /// ClickHouse, and the names of what belongs to this pipeline there.
 pub struct Sink {

@@ -1,11 +1,9 @@
 //! What of a range is stored, asked of the table and the ledger.
 
-use bytes::Bytes;
-use serde::Deserialize;
-
-use super::{Sink, SinkError};
+use super::{Connection, Sink, SinkError};
 use crate::block::Block;
 use crate::protocol::{Promise, Unit, Units};
+use bytes::Bytes;
 
 /// Read-backs are complete or fail (rule 3).
 const COMPLETE: [(&str, &str); 10] = [
@@ -22,26 +20,33 @@ const COMPLETE: [(&str, &str); 10] = [
 ];
 
 /// What is known of a partition in ClickHouse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     pub partition: i32,
+    /// The highest next offset in the ledger.
     pub ledger: Option<i64>,
-    /// 1 + the highest offset stored at or above the committed one.
+    /// 1 + the highest offset in the table, at or above the position.
     pub table: Option<i64>,
     pub rows_of_intent: u64,
+    /// Stored offsets at or above the position, as `first..next`, ascending;
+    /// only if asked for.
+    pub runs: Vec<(i64, i64)>,
 }
 
-/// A partition, its committed offset and the range of its intent, if any.
+/// A partition that is being assigned.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     pub partition: i32,
-    pub from: i64,
+    /// The committed offset.
+    pub committed: Option<i64>,
+    /// The range of its intent, if it carries one.
     pub intent: Option<(i64, i64)>,
+    /// Whether the stored offsets are wanted one by one.
+    pub runs: bool,
 }
 
 impl Sink {
-    async fn ask(&self, act: &str, sql: &str) -> Result<Bytes, SinkError> {
-        let connection = self.server.connect().await?;
+    async fn ask(&self, connection: &mut Connection, act: &str, sql: &str) -> Result<Bytes, SinkError> {
         let body = vec![Bytes::copy_from_slice(sql.as_bytes())];
         let body = self.server.request(connection, act, &COMPLETE, body, None).await?;
         // One row, and its end.
@@ -52,7 +57,12 @@ impl Sink {
     }
 
     /// Rows stored of the promised range, by unit.
-    pub async fn read_back(&self, partition: i32, promise: &Promise) -> Result<Units, SinkError> {
+    pub async fn read_back(
+        &self,
+        connection: &mut Connection,
+        partition: i32,
+        promise: &Promise,
+    ) -> Result<Units, SinkError> {
         let sql = format!(
             "SELECT groupArray((unit, rows)) FROM (SELECT _partition_id AS unit, count() AS rows FROM {} \
              WHERE _kafka_source = {} AND _kafka_partition = {partition} \
@@ -60,14 +70,19 @@ impl Sink {
             self.target, self.source, promise.first, promise.next
         );
         let act = "read the block back";
-        let body = self.ask(act, &sql).await?;
+        let body = self.ask(connection, act, &sql).await?;
         let (units,): (Vec<(String, u64)>,) =
             serde_json::from_slice(&body).map_err(|error| SinkError::unreachable(act, error))?;
         Ok(units.into_iter().map(|(id, rows)| Unit { id, rows }).collect())
     }
 
     /// The unit of each row, in the block's order, as the server computes it.
-    pub async fn units_of(&self, block: &Block, partition_key: &str) -> Result<Vec<String>, SinkError> {
+    pub async fn units_of(
+        &self,
+        connection: &mut Connection,
+        block: &Block,
+        partition_key: &str,
+    ) -> Result<Vec<String>, SinkError> {
         let act = "ask for the block's partitions";
         let boundary = "caudal-block";
         let structure: Vec<_> =
@@ -87,7 +102,6 @@ impl Sink {
         ))];
         body.extend(block.pieces());
         body.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
-        let connection = self.server.connect().await?;
         let content_type = format!("multipart/form-data; boundary={boundary}");
         let answer =
             self.server.request(connection, act, &parameters, body, Some(content_type.as_str())).await?;
@@ -103,63 +117,79 @@ impl Sink {
     }
 
     /// What table and ledger know of partitions that are being assigned.
-    pub async fn look_up(&self, asked: &[Asked]) -> Result<Vec<Stored>, SinkError> {
-        let ledger = self.ledger_ends().await?;
-        let mut answer: Vec<Stored> = asked
-            .iter()
-            .map(|one| Stored {
-                partition: one.partition,
-                ledger: ledger.iter().find(|(partition, _)| *partition == one.partition).map(|(_, end)| *end),
-                ..Stored::default()
-            })
-            .collect();
-        if asked.is_empty() {
-            return Ok(answer);
-        }
-        // The minmax index on the offset keeps this from reading the table.
-        let beyond: Vec<_> = asked
-            .iter()
-            .map(|one| format!("(_kafka_partition = {} AND _kafka_offset >= {})", one.partition, one.from))
-            .collect();
-        let within: Vec<_> = asked
-            .iter()
-            .filter_map(|one| one.intent.map(|(first, next)| (one.partition, first, next)))
-            .map(|(partition, first, next)| {
-                format!(
-                    "(_kafka_partition = {partition} AND _kafka_offset >= {first} AND _kafka_offset < {next})"
-                )
-            })
-            .collect();
-        let within = if within.is_empty() { "0".to_owned() } else { within.join(" OR ") };
-        let sql = format!(
-            "SELECT groupArray((p, next, n)) FROM (SELECT _kafka_partition AS p, max(_kafka_offset) + 1 AS next, \
-             countIf({within}) AS n FROM {} WHERE _kafka_source = {} AND ({}) GROUP BY p) \
-             FORMAT JSONCompactEachRow",
-            self.target,
-            self.source,
-            beyond.join(" OR ")
-        );
-        let act = "look up stored offsets";
-        let body = self.ask(act, &sql).await?;
-        let (rows,): (Vec<(i32, i64, u64)>,) =
-            serde_json::from_slice(&body).map_err(|error| SinkError::unreachable(act, error))?;
-        for (partition, next, rows_of_intent) in rows {
-            if let Some(one) = answer.iter_mut().find(|one| one.partition == partition) {
-                one.table = Some(next);
-                one.rows_of_intent = rows_of_intent;
+    pub async fn look_up(
+        &self,
+        connection: &mut Connection,
+        asked: &[Asked],
+    ) -> Result<Vec<Stored>, SinkError> {
+        let ledger = self.ledger_ends(connection).await?;
+        let mut answer = Vec::new();
+        for one in asked {
+            let ledger =
+                ledger.iter().find(|(partition, _)| *partition == one.partition).map(|(_, end)| *end);
+            // Without a commit the position is the ledger's.
+            let from = one.committed.or(ledger).unwrap_or(0);
+            let mut stored = self.stored_from(connection, one, from).await?;
+            stored.ledger = ledger;
+            if one.runs {
+                stored.runs = self.runs_from(connection, one.partition, from).await?;
             }
+            answer.push(stored);
         }
         Ok(answer)
     }
 
-    async fn ledger_ends(&self) -> Result<Vec<(i32, i64)>, SinkError> {
+    /// The minmax index on the offset keeps this from reading the table.
+    async fn stored_from(
+        &self,
+        connection: &mut Connection,
+        asked: &Asked,
+        from: i64,
+    ) -> Result<Stored, SinkError> {
+        let (first, next) = asked.intent.unwrap_or((0, 0));
+        let sql = format!(
+            "SELECT count(), max(_kafka_offset) + 1, countIf(_kafka_offset >= {first} AND _kafka_offset < {next}) \
+             FROM {} WHERE _kafka_source = {} AND _kafka_partition = {} AND _kafka_offset >= {from} \
+             FORMAT JSONCompactEachRow",
+            self.target, self.source, asked.partition
+        );
+        let act = "look up stored offsets";
+        let body = self.ask(connection, act, &sql).await?;
+        let (rows, next, rows_of_intent): (u64, i64, u64) =
+            serde_json::from_slice(&body).map_err(|error| SinkError::unreachable(act, error))?;
+        let table = (rows > 0).then_some(next);
+        Ok(Stored { partition: asked.partition, table, rows_of_intent, ..Stored::default() })
+    }
+
+    /// Neighbouring offsets have the same difference to their rank.
+    async fn runs_from(
+        &self,
+        connection: &mut Connection,
+        partition: i32,
+        from: i64,
+    ) -> Result<Vec<(i64, i64)>, SinkError> {
+        let sql = format!(
+            "SELECT arraySort(groupArray((first, next))) FROM (SELECT min(o) AS first, max(o) + 1 AS next FROM \
+             (SELECT _kafka_offset AS o, o - row_number() OVER (ORDER BY _kafka_offset) AS run FROM {} \
+             WHERE _kafka_source = {} AND _kafka_partition = {partition} AND _kafka_offset >= {from}) \
+             GROUP BY run) FORMAT JSONCompactEachRow",
+            self.target, self.source
+        );
+        let act = "look up runs of stored offsets";
+        let body = self.ask(connection, act, &sql).await?;
+        let (runs,): (Vec<(i64, i64)>,) =
+            serde_json::from_slice(&body).map_err(|error| SinkError::unreachable(act, error))?;
+        Ok(runs)
+    }
+
+    async fn ledger_ends(&self, connection: &mut Connection) -> Result<Vec<(i32, i64)>, SinkError> {
         let sql = format!(
             "SELECT groupArray((p, next)) FROM (SELECT partition AS p, max(next_offset) AS next FROM {} FINAL \
              WHERE source = {} GROUP BY p) FORMAT JSONCompactEachRow",
             self.ledger, self.source
         );
         let act = "read the ledger";
-        let body = self.ask(act, &sql).await?;
+        let body = self.ask(connection, act, &sql).await?;
         let (ends,): (Vec<(i32, i64)>,) =
             serde_json::from_slice(&body).map_err(|error| SinkError::unreachable(act, error))?;
         Ok(ends)

@@ -1,51 +1,15 @@
 //! Drives one block into the table: first answer clean, or SETTLE.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::{MAX_EXECUTION_SECONDS, Sink, SinkError, TableFacts};
+use super::lease::{Lease, Revoked};
+use super::{Connection, MAX_EXECUTION_SECONDS, Sink, SinkError, TableFacts, longest_request};
 use crate::block::Block;
 use crate::fail;
-use crate::protocol::{Outcome, Promise, Settle, Step, Units, token};
-
-/// Whether a partition is still ours, as far as anyone here can know: given by
-/// the last commit that was accepted for it, for as long as the group's session
-/// lasts, and taken back by a revoke.
-pub struct Lease {
-    origin: Instant,
-    until_ms: AtomicU64,
-    revoked: AtomicBool,
-}
-
-impl Default for Lease {
-    fn default() -> Self {
-        Self { origin: Instant::now(), until_ms: AtomicU64::new(0), revoked: AtomicBool::new(false) }
-    }
-}
-
-impl Lease {
-    /// A commit sent at `sent` was accepted.
-    pub fn renew(&self, sent: Instant, session: Duration) {
-        let until = (sent + session).saturating_duration_since(self.origin).as_millis();
-        self.until_ms.fetch_max(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    pub fn revoke(&self) {
-        self.revoked.store(true, Ordering::Relaxed);
-    }
-
-    pub fn revoked(&self) -> bool {
-        self.revoked.load(Ordering::Relaxed)
-    }
-
-    fn holds(&self) -> bool {
-        let now = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        !self.revoked() && now < self.until_ms.load(Ordering::Relaxed)
-    }
-}
+use crate::protocol::{Outcome, Promise, Settle, Step, token};
 
 /// What happens on the way.
 #[derive(Debug)]
@@ -61,13 +25,14 @@ pub enum Report {
 }
 
 /// How it ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
     Done(Outcome),
     /// The partition is no longer ours; nobody waits for this any more.
     Revoked,
-    /// The rows were not there after several clean answers.
-    GaveUp,
+    /// The token is spent without rows, and nothing old runs any more: the
+    /// range needs a new intent.
+    TokenSpent,
 }
 
 /// One block on its way into the table.
@@ -81,73 +46,94 @@ pub struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// `settle`: the block may be stored already. `wait` comes before anything:
-    /// until then an old request may still run.
+    /// `settle`: the block may be stored already.
     pub async fn run(&self, settle: bool, mut report: impl FnMut(Report)) -> Stored {
         if self.block.rows() == 0 {
             return Stored::Done(if settle { Outcome::Settled } else { Outcome::Clean });
         }
-        if !settle {
-            match self.send(self.block, 0, &mut report).await {
-                None => return Stored::Revoked,
-                Some(Ok(())) => return Stored::Done(Outcome::Clean),
-                Some(Err(error)) => report(Report::Failed(error)),
-            }
-        }
-        self.settle(&mut report).await
+        let stored = self.attempt(settle, &mut report).await;
+        stored.unwrap_or_else(|Revoked| Stored::Revoked)
     }
 
-    async fn settle(&self, report: &mut impl FnMut(Report)) -> Stored {
+    async fn attempt(&self, settle: bool, report: &mut impl FnMut(Report)) -> Result<Stored, Revoked> {
         let mut backoff = Backoff::default();
-        let mut settle = Settle::new(self.block.rows() as u64);
-        let mut step = settle.begin();
-        let mut keep = None;
+        let mut first = !settle;
+        let mut state = Settle::default();
         loop {
-            if self.lease.revoked() {
-                return Stored::Revoked;
-            }
-            step = match step {
-                Step::Done => return Stored::Done(Outcome::Settled),
-                Step::GiveUp => return Stored::GaveUp,
-                Step::ReadBack => match self.missing().await {
-                    Ok((missing, mask)) => {
-                        keep = mask;
-                        settle.read_back(missing)
-                    }
-                    Err(error) => {
-                        report(Report::Failed(error));
-                        backoff.sleep().await;
-                        Step::ReadBack
-                    }
-                },
-                Step::Send { generation } => {
-                    report(Report::Resent);
-                    let part = keep.as_ref().map(|keep: &Vec<bool>| self.block.filtered(keep));
-                    match self.send(part.as_ref().unwrap_or(self.block), generation, report).await {
-                        None => return Stored::Revoked,
-                        Some(Ok(())) => {
-                            backoff = Backoff::default();
-                            report(Report::Recovered);
-                            settle.sent(true)
+            let failed = match self.leased().await? {
+                Err(error) => error,
+                Ok(mut connection) if first => {
+                    first = false;
+                    match self.insert(&mut connection, self.block, report).await {
+                        Ok(()) => {
+                            self.sink.server.keep(connection);
+                            return Ok(Stored::Done(Outcome::Clean));
                         }
-                        Some(Err(error)) => {
-                            report(Report::Failed(error));
-                            backoff.sleep().await;
-                            settle.sent(false)
-                        }
+                        Err(error) => error,
                     }
                 }
+                Ok(connection) => match self.settle(connection, &mut state, report).await {
+                    Ok(Step::Done | Step::Send) => return Ok(Stored::Done(Outcome::Settled)),
+                    Ok(Step::Leave) => {
+                        tracing::warn!(partition = self.partition, "a token was taken without its rows");
+                        self.lease.sleep(longest_request()).await?;
+                        return Ok(Stored::TokenSpent);
+                    }
+                    Err(error) => error,
+                },
             };
+            report(Report::Failed(failed));
+            self.lease.sleep(backoff.next()).await?;
+        }
+    }
+
+    /// A connection on which the partition is still ours. Nothing may wait
+    /// between this and the request.
+    async fn leased(&self) -> Result<Result<Connection, SinkError>, Revoked> {
+        loop {
+            let connection = match self.sink.server.connect().await {
+                Ok(connection) => connection,
+                Err(error) => return Ok(Err(error)),
+            };
+            if self.lease.holds() {
+                return Ok(Ok(connection));
+            }
+            drop(connection);
+            self.lease.held().await?;
+        }
+    }
+
+    /// Reads back and sends what is missing, all on one connection: the server
+    /// that has not got the rows is the one that is asked to take them, and it
+    /// has not been restarted in between.
+    async fn settle(
+        &self,
+        mut connection: Connection,
+        state: &mut Settle,
+        report: &mut impl FnMut(Report),
+    ) -> Result<Step, SinkError> {
+        loop {
+            let (missing, keep) = self.missing(&mut connection).await?;
+            let step = state.read_back(missing);
+            if step != Step::Send {
+                self.sink.server.keep(connection);
+                return Ok(step);
+            }
+            report(Report::Resent);
+            let part = keep.map(|keep| self.block.filtered(&keep));
+            self.insert(&mut connection, part.as_ref().unwrap_or(self.block), report).await?;
+            report(Report::Recovered);
+            state.answered();
         }
     }
 
     /// Rows in units of which nothing is stored, and which rows those are
     /// (`None`: all).
-    async fn missing(&self) -> Result<(u64, Option<Vec<bool>>), SinkError> {
+    async fn missing(&self, connection: &mut Connection) -> Result<(u64, Option<Vec<bool>>), SinkError> {
         let rows = self.block.rows() as u64;
         // The name may by now belong to another table.
-        self.sink.check_table().await?;
-        let stored: Units = self.sink.read_back(self.partition, &self.promise).await?;
+        self.sink.check_table(connection).await?;
+        let stored = self.sink.read_back(connection, self.partition, &self.promise).await?;
         let count: u64 = stored.iter().map(|unit| unit.rows).sum();
         if count == 0 {
             return Ok((rows, None));
@@ -155,38 +141,19 @@ impl Store<'_> {
         if count >= rows || self.facts.partition_key.is_empty() {
             return Ok((0, None));
         }
-        let units = self.sink.units_of(self.block, &self.facts.partition_key).await?;
-        let keep: Vec<bool> =
-            units.iter().map(|unit| stored.iter().all(|stored| stored.id != *unit)).collect();
+        let units = self.sink.units_of(connection, self.block, &self.facts.partition_key).await?;
+        let is_missing = |unit: &String| stored.iter().all(|stored| stored.id != *unit);
+        let keep: Vec<bool> = units.iter().map(is_missing).collect();
         Ok((keep.iter().filter(|keep| **keep).count() as u64, Some(keep)))
     }
 
-    /// Open the connection, then make sure the partition is ours, then send on
-    /// this connection only. `None`: it is ours no more.
-    async fn send(
+    async fn insert(
         &self,
+        connection: &mut Connection,
         block: &Block,
-        generation: u32,
         report: &mut impl FnMut(Report),
-    ) -> Option<Result<(), SinkError>> {
-        let connection = loop {
-            let connection = match self.sink.server.connect().await {
-                Ok(connection) => connection,
-                Err(error) => return Some(Err(error)),
-            };
-            if self.lease.holds() {
-                break connection;
-            }
-            drop(connection);
-            // The consumer repeats the intent's commit while we wait.
-            while !self.lease.holds() {
-                if self.lease.revoked() {
-                    return None;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let token = token(self.promise.nonce, generation);
+    ) -> Result<(), SinkError> {
+        let token = token(self.promise.nonce);
         let seconds = MAX_EXECUTION_SECONDS.to_string();
         let parameters = [
             ("query", self.sink.insert.as_str()),
@@ -202,22 +169,21 @@ impl Store<'_> {
             ("wait_end_of_query", "1"),
             ("max_execution_time", seconds.as_str()),
         ];
-        let started = Instant::now();
         let act = "insert a block";
+        let started = Instant::now();
         fail::point("before_insert");
-        let answer = self.sink.server.request(connection, act, &parameters, block.pieces(), None).await;
+        let server = &self.sink.server;
+        let answer = server.request(connection, act, &parameters, block.pieces(), None).await;
         fail::point("after_insert");
-        Some(answer.and_then(|body| {
-            if !body.is_empty() {
-                return Err(SinkError::unreachable(act, "an answer was not expected"));
-            }
-            report(Report::Inserted(started.elapsed()));
-            Ok(())
-        }))
+        if !answer?.is_empty() {
+            return Err(SinkError::unreachable(act, "an answer was not expected"));
+        }
+        report(Report::Inserted(started.elapsed()));
+        Ok(())
     }
 }
 
-/// Waits 100 ms, doubling to 10 s, each shortened by up to half at random.
+/// 100 ms, doubling to 10 s, each shortened by up to half at random.
 pub struct Backoff(Duration);
 
 impl Default for Backoff {
@@ -227,9 +193,9 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    pub async fn sleep(&mut self) {
-        let share = rand::rng().random_range(0.5..1.0);
-        tokio::time::sleep(self.0.mul_f64(share)).await;
+    pub fn next(&mut self) -> Duration {
+        let time = self.0.mul_f64(rand::rng().random_range(0.5..1.0));
         self.0 = (self.0 * 2).min(Duration::from_secs(10));
+        time
     }
 }

@@ -41,7 +41,10 @@ pub const REVOKE_DEADLINE: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for inserts in flight.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(15);
 
-/// What the asynchronous side is asked.
+/// Messages per read.
+const BATCH: usize = 512;
+
+/// What the asynchronous side is asked. `epoch` comes back with the answer.
 pub enum Job {
     /// What do table and ledger know of these partitions?
     Prepare { epoch: usize, membership: Arc<Lease>, asked: Vec<Asked> },
@@ -55,34 +58,31 @@ pub enum Job {
         lease: Arc<Lease>,
         facts: TableFacts,
     },
-    /// Write these rows into the ledger.
-    Record { epoch: usize, membership: Arc<Lease>, rows: Vec<LedgerRow> },
+    /// Write these rows into the ledger, each under its partition's lease.
+    Record { epoch: usize, membership: Arc<Lease>, rows: Vec<(LedgerRow, Arc<Lease>)> },
 }
 
-/// What it answers. `epoch` says to which session: older ones are void.
+/// What it answers.
 pub enum Event {
     Prepared {
-        epoch: usize,
         facts: TableFacts,
         known: Vec<Known>,
     },
     Stored {
-        epoch: usize,
         partition: i32,
         outcome: Outcome,
     },
-    GaveUp {
-        epoch: usize,
+    /// The token was taken without rows, and nothing older runs any more.
+    TokenSpent {
         partition: i32,
     },
+    /// Partitions, and whether it was their opening row.
     Recorded {
-        epoch: usize,
-        partitions: Vec<i32>,
+        rows: Vec<(i32, bool)>,
     },
     /// A request for the partition (or for all) failed and is repeated.
     /// `refused`: a healthy server said the same no again and again.
     Failed {
-        epoch: usize,
         partition: Option<i32>,
         class: Class,
         refused: bool,
@@ -90,7 +90,6 @@ pub enum Event {
     },
     /// It works again.
     Recovered {
-        epoch: usize,
         partition: Option<i32>,
     },
 }
@@ -105,7 +104,7 @@ pub struct Context {
     pub layout: Layout,
     pub credentials: Credentials,
     pub jobs: tokio::sync::mpsc::UnboundedSender<Job>,
-    pub events: Receiver<Event>,
+    pub events: Receiver<(usize, Event)>,
     pub state: Arc<Mutex<IngestorState>>,
     pub metrics: Arc<Metrics>,
     pub shutdown: Arc<AtomicBool>,
@@ -126,18 +125,18 @@ impl Context {
 /// Events for the source thread, which is woken for each.
 #[derive(Clone)]
 pub struct Events {
-    sender: Sender<Event>,
+    sender: Sender<(usize, Event)>,
     thread: Thread,
 }
 
 impl Events {
-    pub fn new(sender: Sender<Event>, thread: Thread) -> Self {
+    pub fn new(sender: Sender<(usize, Event)>, thread: Thread) -> Self {
         Self { sender, thread }
     }
 
-    pub fn send(&self, event: Event) {
+    pub fn send(&self, epoch: usize, event: Event) {
         // Without a receiver the process is ending.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send((epoch, event));
         self.thread.unpark();
     }
 }

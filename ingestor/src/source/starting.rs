@@ -56,7 +56,7 @@ pub fn find(context: &Context, consumer: &Consumer, assigned: &[i32]) -> Result<
 }
 
 /// What to ask ClickHouse about.
-pub fn questions(found: &Found) -> Vec<Asked> {
+pub fn questions(found: &Found, runs: bool) -> Vec<Asked> {
     found
         .assigned
         .iter()
@@ -64,8 +64,9 @@ pub fn questions(found: &Found) -> Vec<Asked> {
             let promise = intent(one);
             Asked {
                 partition: one.partition,
-                from: one.offset.unwrap_or(0),
+                committed: one.offset,
                 intent: promise.map(|promise| (promise.first, promise.next)),
+                runs,
             }
         })
         .collect()
@@ -76,12 +77,13 @@ fn intent(committed: &Committed) -> Option<Promise> {
 }
 
 /// Kafka's and ClickHouse's word on one partition.
-pub fn facts(committed: &Committed, known: Option<&Known>) -> Facts {
+pub fn facts(committed: &Committed, known: Option<&Known>, waited: bool) -> Facts {
     Facts {
         committed: committed.offset.map(|offset| (offset, committed.metadata.clone())),
         ledger: known.and_then(|known| known.ledger),
         stored: known.and_then(|known| known.table),
         stored_of_intent: known.map_or(0, |known| known.rows_of_intent),
+        waited,
     }
 }
 

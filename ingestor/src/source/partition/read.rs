@@ -1,0 +1,188 @@
+//! Messages of one read → columns, dead letters or nowhere.
+
+use std::time::Instant;
+
+use super::{Limits, Partition};
+use crate::block::RowId;
+use crate::dead_letter::DeadLetters;
+use crate::decode::Decoder;
+use crate::kafka::{Batch, Code, Message};
+use crate::metrics::{Metrics, Tally};
+use crate::source::BATCH;
+
+/// Why a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// There was nothing.
+    Nothing,
+    /// Everything there was, and that was less than a batch.
+    Drained,
+    /// A whole batch; there may be more.
+    More,
+    /// The block ends here; the rest of the batch waits.
+    Full,
+    /// The dead letters take no more for now; the rest of the batch waits.
+    LettersFull,
+    /// The position is not in the log any more.
+    OutOfRange,
+}
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    /// It belongs into the next block.
+    NextBlock,
+    /// It is a dead letter, for which there is no room.
+    LettersFull,
+}
+
+impl Partition {
+    /// Whether reading can get anywhere now.
+    pub fn readable(&mut self, limits: Limits) -> bool {
+        !self.stopped
+            && match self.replay {
+                Some(_) => !self.replay_complete(),
+                None => !self.full(limits),
+            }
+    }
+
+    /// Reads once, and decodes.
+    pub fn read(
+        &mut self,
+        scratch: &mut Batch,
+        decoder: &mut Decoder,
+        letters: &DeadLetters,
+        limits: Limits,
+        metrics: &Metrics,
+    ) -> Read {
+        let mut held = self.held.take();
+        let batch = held.as_mut().unwrap_or(scratch);
+        if batch.peek().is_none() {
+            self.queue.read(batch);
+        }
+        let mut tally = Tally::default();
+        let read = self.consume(batch, decoder, letters, limits, &mut tally);
+        if batch.peek().is_some() {
+            let room = Batch::with_capacity(BATCH);
+            self.held = Some(std::mem::replace(batch, room));
+        } else {
+            batch.clear();
+        }
+        if self.position > self.first && self.opened.is_none() {
+            self.opened = Some(Instant::now());
+        }
+        metrics.consumed(&tally);
+        read
+    }
+
+    fn consume(
+        &mut self,
+        batch: &mut Batch,
+        decoder: &mut Decoder,
+        letters: &DeadLetters,
+        limits: Limits,
+        tally: &mut Tally,
+    ) -> Read {
+        loop {
+            let Some(message) = batch.peek() else {
+                return match batch.size() {
+                    0 => Read::Nothing,
+                    size if size < BATCH => Read::Drained,
+                    _ => Read::More,
+                };
+            };
+            match message.code() {
+                // What was read before a seek or an assignment comes again.
+                Code::RD_KAFKA_RESP_ERR_NO_ERROR if message.offset() < self.position => {}
+                Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                    if self.ends_before(message.offset(), limits) {
+                        return Read::Full;
+                    }
+                    match self.take(message, decoder, letters, tally) {
+                        Taken::Yes => {}
+                        Taken::NextBlock => {
+                            self.cut = true;
+                            return Read::Full;
+                        }
+                        Taken::LettersFull => return Read::LettersFull,
+                    }
+                }
+                // Behind the last message there may be offsets that hold none:
+                // compacted, aborted, or marks of transactions.
+                Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => self.position = self.position.max(message.offset()),
+                Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
+                    batch.advance();
+                    return Read::OutOfRange;
+                }
+                _ => tracing::warn!(partition = self.id, "consume: {}", message.error_text()),
+            }
+            batch.advance();
+        }
+    }
+
+    /// Whether the open block has no place for a message at `offset`.
+    #[inline]
+    fn ends_before(&mut self, offset: i64, limits: Limits) -> bool {
+        match self.replay {
+            Some(replay) => offset >= replay.promise.next,
+            None => self.full(limits),
+        }
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        message: Message<'_>,
+        decoder: &mut Decoder,
+        letters: &DeadLetters,
+        tally: &mut Tally,
+    ) -> Taken {
+        let offset = message.offset();
+        let timestamp_ms = message.timestamp_ms();
+        match message.value() {
+            None => {
+                self.counts.filtered += 1;
+                tally.filtered += 1;
+            }
+            Some(value) => {
+                let id = RowId { offset, timestamp_ms };
+                if let Err(reject) = decoder.decode(&mut self.columns, value, id) {
+                    let detail = decoder.explain(&reject);
+                    if !letters.send(message, self.id, reject.reason, &detail, self.ticket) {
+                        return Taken::LettersFull;
+                    }
+                    self.counts.dead_letters += 1;
+                    tally.rejected[reject.reason as usize] += 1;
+                } else if self.replay.is_none()
+                    && self.reconcile.as_mut().is_some_and(|reconcile| !reconcile.joins(offset))
+                {
+                    self.columns.undo_row();
+                    return Taken::NextBlock;
+                }
+                tally.bytes += value.len() as u64;
+            }
+        }
+        tally.messages += 1;
+        let counts = &mut self.counts;
+        counts.oldest_ms = Some(counts.oldest_ms.map_or(timestamp_ms, |oldest| oldest.min(timestamp_ms)));
+        counts.newest_ms = counts.newest_ms.max(Some(timestamp_ms));
+        self.newest_ms = counts.newest_ms.max(self.newest_ms);
+        self.position = offset + 1;
+        Taken::Yes
+    }
+
+    /// Kafka has deleted everything below `low`; so many messages are lost.
+    pub fn skip_to(&mut self, low: i64) -> u64 {
+        let lost = (low - self.position).max(0).unsigned_abs();
+        match &mut self.replay {
+            None => self.counts.gap += lost,
+            Some(replay) => {
+                replay.gap_behind = (low - replay.promise.next).max(0).unsigned_abs().min(lost);
+                self.counts.gap += lost - replay.gap_behind;
+            }
+        }
+        self.position = self.position.max(low);
+        lost
+    }
+}

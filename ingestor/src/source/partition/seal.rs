@@ -1,0 +1,162 @@
+//! When an open block is complete, and what it becomes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Counts, Limits, Partition, Replay};
+use crate::block::{Block, Layout};
+use crate::kafka::Batch;
+use crate::protocol::{Outcome, Promise};
+use crate::sink::LedgerRow;
+
+/// A sealed range, from its sealing to its completion.
+pub struct Sealed {
+    pub promise: Promise,
+    pub block: Arc<Block>,
+    pub bytes: usize,
+    pub(super) ticket: usize,
+    pub(super) letters_left: u64,
+    counts: Counts,
+    /// How often the range was promised anew.
+    renewals: u32,
+}
+
+impl Sealed {
+    pub fn oldest_ms(&self) -> Option<i64> {
+        self.counts.oldest_ms
+    }
+}
+
+/// What a replay found in place of the promised block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Nothing of it is left in Kafka, and not all of it is stored.
+    Gone,
+    /// More rows than were promised.
+    Grown { promised: u64, found: u64 },
+}
+
+/// More fresh intents than this for one range: something removes the rows.
+const MAX_RENEWALS: u32 = 4;
+
+impl Partition {
+    /// Whether everything of the intent's range has been read: the end is
+    /// reached, or a message behind it waits (rule 13).
+    pub(super) fn replay_complete(&self) -> bool {
+        let next = self.replay.map_or(i64::MIN, |replay| replay.promise.next);
+        let held = self.held.as_ref().and_then(Batch::peek);
+        self.position >= next || held.is_some_and(|message| message.offset() >= next)
+    }
+
+    #[inline]
+    pub(super) fn full(&mut self, limits: Limits) -> bool {
+        self.cut || self.columns.rows() >= limits.rows || self.columns.full(limits.bytes)
+    }
+
+    /// When the open block has to go, if it holds anything.
+    pub fn due(&self, limits: Limits) -> Option<Instant> {
+        let waits = self.replay.is_none() && self.machine.takes_block() && !self.stopped;
+        self.opened.filter(|_| waits).map(|opened| opened + limits.delay)
+    }
+
+    /// Whether the open block can be sealed and should be.
+    pub fn ripe(&mut self, limits: Limits, now: Instant) -> bool {
+        if self.stopped || !self.machine.takes_block() {
+            return false;
+        }
+        match self.replay {
+            Some(_) => self.replay_complete(),
+            None => self.full(limits) || self.due(limits).is_some_and(|due| due <= now),
+        }
+    }
+
+    /// Whether what a replay has built is what was promised (rule 12): fewer
+    /// rows are survivors, none at all or more are not.
+    pub fn mismatch(&self) -> Option<Mismatch> {
+        let Replay { promise, stored, .. } = self.replay?;
+        let found = self.columns.rows() as u64;
+        if found > promise.rows {
+            return Some(Mismatch::Grown { promised: promise.rows, found });
+        }
+        (found == 0 && promise.rows > 0 && !stored).then_some(Mismatch::Gone)
+    }
+
+    /// Seals the open block. `next_ticket` names the one after it.
+    pub fn seal(&mut self, layout: &Layout, source: u64, nonce: u128, next_ticket: usize) {
+        let replay = self.replay.take();
+        let next = replay.map_or(self.position, |replay| replay.promise.next);
+        self.position = self.position.max(next);
+        let block = self.columns.seal(layout, source, self.id);
+        let behind = Counts { gap: replay.map_or(0, |replay| replay.gap_behind), ..Counts::default() };
+        let counts = std::mem::replace(&mut self.counts, behind);
+        let (rows, dead_letters) = (block.rows() as u64, counts.dead_letters);
+        let promise = replay.map_or_else(
+            || Promise { first: self.first, next, rows, dead_letters, nonce },
+            // Committed words stay as they are, whatever is left of the block.
+            |replay| replay.promise,
+        );
+        let acknowledged = std::mem::take(&mut self.letters_acknowledged);
+        let sealed = Sealed {
+            promise,
+            bytes: block.bytes(),
+            block: Arc::new(block),
+            ticket: self.ticket,
+            letters_left: counts.dead_letters.saturating_sub(acknowledged),
+            counts,
+            renewals: 0,
+        };
+        self.first = next;
+        self.opened = None;
+        self.cut = false;
+        self.ticket = next_ticket;
+        self.reconcile.take_if(|reconcile| reconcile.sealed(next));
+        if replay.is_some() {
+            self.machine.rebuilt(promise);
+            self.storing = Some(sealed);
+        } else {
+            self.machine.sealed(promise);
+            self.waiting = Some(sealed);
+        }
+    }
+
+    /// Promises the range being stored anew; `false` when that was done too
+    /// often.
+    pub fn renew(&mut self, nonce: u128) -> bool {
+        let Some(sealed) = &mut self.storing else { return true };
+        sealed.renewals += 1;
+        if sealed.renewals > MAX_RENEWALS {
+            return false;
+        }
+        sealed.promise.nonce = nonce;
+        self.machine.renewed(nonce);
+        true
+    }
+
+    /// The ledger row of the block being stored.
+    pub fn ledger_row(
+        &self,
+        promise: Promise,
+        outcome: Outcome,
+        revision: &str,
+        high_watermark: i64,
+    ) -> LedgerRow {
+        let (rows, counts) = match &self.storing {
+            Some(sealed) => (sealed.block.rows() as u64, sealed.counts),
+            None => (promise.rows, Counts::default()),
+        };
+        LedgerRow {
+            partition: self.id,
+            first: promise.first,
+            next: promise.next,
+            rows,
+            dead_letters: counts.dead_letters,
+            filtered: counts.filtered,
+            gap: counts.gap,
+            oldest_ms: counts.oldest_ms,
+            newest_ms: counts.newest_ms,
+            high_watermark: high_watermark.max(promise.next),
+            plan_revision: revision.to_owned(),
+            outcome,
+        }
+    }
+}

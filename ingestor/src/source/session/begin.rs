@@ -1,0 +1,228 @@
+//! From an assignment to partitions that are read: ask Kafka, ask ClickHouse,
+//! decide, and wait first where that is needed.
+
+use std::time::{Duration, Instant};
+
+use caudal_model::state::{PartitionState, Phase, Reason};
+
+use super::{Session, Unrecorded};
+use crate::kafka::{Committed, Position};
+use crate::protocol::{self, Action, Known as Facts, Machine, Start, Stop};
+use crate::sink::{Known, LedgerRow, TableFacts, longest_request};
+use crate::source::Job;
+use crate::source::partition::{Partition, Reconcile};
+use crate::source::starting::{self, Found, StartError};
+use crate::state;
+
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Partitions to be looked up at a moment.
+pub(super) struct Starting {
+    pub partitions: Vec<i32>,
+    pub at: Instant,
+    /// They have been ours for as long as an older request can run.
+    pub waited: bool,
+}
+
+/// The look-up that is under way.
+pub(super) struct Asking {
+    found: Found,
+    waited: bool,
+}
+
+impl Session<'_> {
+    /// Asks about the next partitions that are due, one look-up at a time.
+    pub(super) fn look_up(&mut self, now: Instant) {
+        if self.asking.is_some() || self.draining.is_some() {
+            return;
+        }
+        let Some(due) = self.starting.iter().position(|starting| starting.at <= now) else { return };
+        let Starting { partitions, waited, .. } = self.starting.remove(due);
+        match starting::find(self.context, &self.consumer, &partitions) {
+            Ok(found) => {
+                let asked = starting::questions(&found, waited);
+                self.asking = Some(Asking { found, waited });
+                let membership = self.membership.clone();
+                let _ = self.context.jobs.send(Job::Prepare { epoch: self.epoch, membership, asked });
+            }
+            Err(error) => self.ask_again(partitions, waited, &error),
+        }
+    }
+
+    fn ask_again(&mut self, partitions: Vec<i32>, waited: bool, error: &StartError) {
+        let reason = match error {
+            StartError::Kafka { .. } => Reason::KafkaUnreachable,
+            _ => Reason::TopicChanged,
+        };
+        let message = format!("{:#}", Chain(error));
+        tracing::warn!("{message}");
+        state::raise(&mut self.trouble, reason, &message);
+        self.starting.push(Starting { partitions, at: Instant::now() + ASK_AGAIN, waited });
+    }
+
+    /// Table and ledger have answered.
+    pub(super) fn begin(&mut self, facts: TableFacts, known: &[Known]) {
+        let Some(Asking { found, waited }) = self.asking.take() else { return };
+        self.facts = Some(facts);
+        self.born = found.born;
+        self.trouble = None;
+        let mut to_wait = Vec::new();
+        for committed in &found.assigned {
+            let known = known.iter().find(|known| known.partition == committed.partition);
+            let facts = starting::facts(committed, known, waited);
+            let start = protocol::start(&facts, &self.context.identity, &self.context.revision);
+            let start = match start {
+                Ok(Start::Wait) => {
+                    to_wait.push(committed.partition);
+                    continue;
+                }
+                Ok(Start::Fresh) => {
+                    match starting::first_offset(
+                        self.context,
+                        &self.consumer,
+                        committed.partition,
+                        found.born,
+                    ) {
+                        Ok(position) => Ok(Start::Resume { position, commit: true }),
+                        Err(error) => {
+                            self.ask_again(vec![committed.partition], waited, &error);
+                            continue;
+                        }
+                    }
+                }
+                other => other,
+            };
+            self.insert(committed, &facts, start, known);
+        }
+        if !to_wait.is_empty() {
+            let wait = longest_request();
+            tracing::warn!(partitions = ?to_wait, ?wait, "reconciling: rows may be stored that no commit knows");
+            self.context.metrics.reconciled(to_wait.len());
+            self.starting.push(Starting { partitions: to_wait, at: Instant::now() + wait, waited: true });
+        }
+        // Partitions that are read already go on where they are.
+        let read = self.partitions.values().filter(|one| !one.stopped);
+        let positions: Vec<Position> = read
+            .map(|one| Position { partition: one.id, offset: one.position(), metadata: String::new() })
+            .collect();
+        if let Err(error) = self.consumer.assign(&positions) {
+            tracing::error!("assign partitions: {error}");
+        }
+    }
+
+    fn insert(
+        &mut self,
+        committed: &Committed,
+        facts: &Facts,
+        start: Result<Start, Stop>,
+        known: Option<&Known>,
+    ) {
+        let id = committed.partition;
+        let (mut partition, action) = self.make(id, facts.height(), start);
+        if !partition.stopped {
+            if facts.waited {
+                partition
+                    .reconcile(Reconcile::new(known.map(|known| known.runs.clone()).unwrap_or_default()));
+            }
+            if facts.ledger.is_none() {
+                partition.machine.await_row();
+                let row = LedgerRow::opened(id, partition.position(), &self.context.revision);
+                self.to_record.push(Unrecorded { row, lease: partition.lease.clone() });
+            }
+        }
+        if let Some(Action::Record(promise, outcome)) = action {
+            let row = partition.ledger_row(promise, outcome, &self.context.revision, promise.next);
+            self.to_record.push(Unrecorded { row, lease: partition.lease.clone() });
+        }
+        self.partitions.insert(id, partition);
+    }
+
+    fn make(&mut self, id: i32, height: i64, start: Result<Start, Stop>) -> (Partition, Option<Action>) {
+        let queue = self.consumer.partition_queue(id);
+        let (layout, ticket) = (&self.context.layout, self.context.unique());
+        let new = |machine, position| Partition::new(id, queue, machine, position, layout, ticket);
+        match start {
+            Ok(Start::Fresh | Start::Wait) => (new(Machine::at(0, true, height), 0), None),
+            Ok(Start::Resume { position, commit }) => {
+                tracing::info!(partition = id, position, "beginning");
+                (new(Machine::at(position, commit, height), position), None)
+            }
+            Ok(Start::Replay { promise, stored }) => {
+                tracing::info!(
+                    partition = id,
+                    first = promise.first,
+                    next = promise.next,
+                    "replaying an intent"
+                );
+                self.context.metrics.replayed();
+                let mut partition = new(Machine::at(promise.first, false, height), promise.first);
+                partition.replay(promise, stored);
+                (partition, None)
+            }
+            Ok(Start::Complete { promise, recorded }) => {
+                tracing::info!(
+                    partition = id,
+                    first = promise.first,
+                    next = promise.next,
+                    "an intent is stored"
+                );
+                self.context.metrics.replayed();
+                let mut machine = Machine::at(promise.first, false, height);
+                let action = machine.found_stored(promise, recorded);
+                (new(machine, promise.next), action)
+            }
+            Err(stop) => {
+                let (reason, message) = explain(stop);
+                tracing::error!(partition = id, ?reason, "{message}");
+                let mut partition = new(Machine::at(0, false, 0), 0);
+                partition.stopped = true;
+                state::raise(&mut partition.trouble, reason, &message);
+                (partition, None)
+            }
+        }
+    }
+
+    /// What `/state` says of partitions that have not begun.
+    pub(super) fn not_begun(&self) -> impl Iterator<Item = PartitionState> {
+        let asking = self.asking.iter().flat_map(|asking| &asking.found.assigned).map(|one| one.partition);
+        let starting = self.starting.iter().flat_map(|starting| starting.partitions.iter().copied());
+        asking.chain(starting).map(|partition| PartitionState {
+            partition,
+            phase: Phase::Starting,
+            trouble: None,
+            committed_offset: 0,
+            intent: None,
+        })
+    }
+}
+
+fn explain(stop: Stop) -> (Reason, String) {
+    match stop {
+        Stop::Newer => {
+            (Reason::IntentForeign, "the committed intent is of a newer version: upgrade".to_owned())
+        }
+        Stop::Foreign(of) => (
+            Reason::IntentForeign,
+            format!("the group's committed offset belongs to {of}: use a group of its own"),
+        ),
+        Stop::PlanRevision(revision) => (
+            Reason::PlanRevisionMissing,
+            format!("the open intent was made by plan revision {revision}: start once with that plan"),
+        ),
+    }
+}
+
+/// An error and its sources in one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(inner) = source {
+            write!(out, ": {inner}")?;
+            source = inner.source();
+        }
+        Ok(())
+    }
+}

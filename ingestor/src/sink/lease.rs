@@ -75,7 +75,7 @@ mod tests {
     fn holds_for_a_session_after_an_accepted_commit() {
         let lease = Lease::default();
         assert!(!lease.holds());
-        lease.renew(Instant::now(), Duration::from_secs(60));
+        lease.renew(Instant::now(), Duration::from_mins(1));
         assert!(lease.holds());
         lease.revoke();
         assert!(!lease.holds() && lease.revoked());

@@ -52,7 +52,7 @@ impl Store<'_> {
             return Stored::Done(if settle { Outcome::Settled } else { Outcome::Clean });
         }
         let stored = self.attempt(settle, &mut report).await;
-        stored.unwrap_or_else(|Revoked| Stored::Revoked)
+        stored.unwrap_or(Stored::Revoked)
     }
 
     async fn attempt(&self, settle: bool, report: &mut impl FnMut(Report)) -> Result<Stored, Revoked> {

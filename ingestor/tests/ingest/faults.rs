@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use caudal_model::state::{Phase, Reason};
 
-use super::pipeline::{Ingestor, Pipeline, Spec};
+use super::pipeline::{Ingestor, LIMIT, Pipeline, Spec};
 use super::stack::{Sent, Stack, send, stack};
 
 const PARTITIONS: i32 = 3;
@@ -37,7 +37,7 @@ impl Load {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
-            rdkafka::producer::Producer::flush(&producer, Duration::from_secs(60)).unwrap();
+            rdkafka::producer::Producer::flush(&producer, LIMIT).unwrap();
             sent.into_inner()
         });
         Self { stop, thread }
@@ -82,7 +82,7 @@ fn a_killed_ingestor_loses_and_repeats_nothing() {
 }
 
 fn pipeline_moves(stack: &Stack, pipeline: &Pipeline, before: u64) {
-    caudal_testbed::wait::until("rows to arrive", Duration::from_secs(60), || {
+    caudal_testbed::wait::until("rows to arrive", LIMIT, || {
         Ok((pipeline.rows(stack) > before + 1_000).then_some(()))
     })
     .unwrap();
@@ -99,7 +99,7 @@ fn a_death_at_any_step_is_recovered() {
         stack.publish(pipeline.topic(), (sent..sent + 900).map(row));
         sent += 900;
         let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
-        assert!(!dying.wait_end(Duration::from_secs(60)).success(), "{point}");
+        assert!(!dying.wait_end(LIMIT).success(), "{point}");
     }
     let _ingestor = pipeline.start();
     settle(&stack, &pipeline, sent);

@@ -35,14 +35,14 @@ fn bad_messages_arrive_byte_for_byte_with_their_reason() {
     ];
     let good = r#"{"id":1,"text":"good","at":"2026-01-01"}"#;
     let mut messages = Vec::new();
-    for (index, (_, value)) in bad.iter().enumerate() {
+    for (index, (_, value)) in (0_u8..).zip(&bad) {
         messages.push(Sent::value(0, good));
         messages.push(Sent {
             partition: 0,
-            key: (index % 3 != 0).then(|| vec![0xfe, index as u8]),
+            key: (index % 3 != 0).then(|| vec![0xfe, index]),
             value: Some(value.clone()),
             headers: vec![
-                ("trace".into(), Some(vec![0, 255, b'=', index as u8])),
+                ("trace".into(), Some(vec![0, 255, b'=', index])),
                 ("none".into(), None),
                 ("trace".into(), Some(Vec::new())),
             ],
@@ -56,7 +56,7 @@ fn bad_messages_arrive_byte_for_byte_with_their_reason() {
 
     let ingestor = pipeline.start();
     pipeline.wait_rows(&stack, count + 1);
-    pipeline.wait_committed(&stack, 0, 2 * count as i64 + 1);
+    pipeline.wait_committed(&stack, 0, 2 * count.cast_signed() + 1);
     let letters = stack.read_all(pipeline.dead_letter_topic());
     assert_eq!(letters.len(), bad.len());
     for (index, ((reason, _), letter)) in bad.iter().zip(&letters).enumerate() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod beginnings;
 mod faults;
 mod letters;
 mod pipeline;

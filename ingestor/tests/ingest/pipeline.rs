@@ -19,6 +19,8 @@ use caudal_testbed::wait;
 use super::stack::Stack;
 
 pub const DATABASE: &str = "tests";
+/// How long anything may take before a test gives up.
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 pub struct Pipeline {
     pub plan: Plan,
@@ -110,6 +112,13 @@ impl Pipeline {
         Self { plan, folder }
     }
 
+    /// Reads the topic of another pipeline, with a group of its own.
+    pub fn reads_from(&mut self, other: &Self) {
+        let source = &other.plan.source;
+        self.plan.source.topic.clone_from(&source.topic);
+        self.plan.source.topic_id.clone_from(&source.topic_id);
+    }
+
     pub fn table(&self) -> String {
         format!("{DATABASE}.{}", self.plan.sink.table)
     }
@@ -132,7 +141,7 @@ impl Pipeline {
 
     /// Waits until the table has this many rows.
     pub fn wait_rows(&self, stack: &Stack, rows: u64) {
-        wait::until(&format!("{rows} rows"), Duration::from_secs(60), || {
+        wait::until(&format!("{rows} rows"), LIMIT, || {
             Ok((self.rows(stack) >= rows).then_some(()))
         })
         .unwrap_or_else(|error| panic!("{error:#}: {} rows", self.rows(stack)));
@@ -142,7 +151,7 @@ impl Pipeline {
     /// Waits until the group has committed `offset` for the partition, idle.
     pub fn wait_committed(&self, stack: &Stack, partition: i32, offset: i64) {
         let group = &self.plan.source.group;
-        wait::until(&format!("offset {offset} committed"), Duration::from_secs(60), || {
+        wait::until(&format!("offset {offset} committed"), LIMIT, || {
             let committed = stack.committed(group, self.topic(), partition);
             Ok(committed.filter(|(at, metadata)| *at == offset && metadata.contains(" idle ")).map(drop))
         })
@@ -263,7 +272,7 @@ impl Ingestor {
 
     /// Waits until `/state` is as wanted.
     pub fn wait_state(&self, what: &str, wanted: impl Fn(&IngestorState) -> bool) -> IngestorState {
-        wait::until(what, Duration::from_secs(60), || Ok(self.state().filter(|state| wanted(state))))
+        wait::until(what, LIMIT, || Ok(self.state().filter(|state| wanted(state))))
             .unwrap_or_else(|error| panic!("{error:#}: {:?}", self.state()))
     }
 }

@@ -14,6 +14,8 @@ use rdkafka::message::{Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::pipeline::LIMIT;
+
 pub struct Stack {
     pub kafka: Kafka,
     pub clickhouse: ClickHouse,
@@ -58,7 +60,9 @@ impl Stack {
             .set("message.timestamp.type", "CreateTime");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let results = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
-        results.into_iter().for_each(|result| drop(result.unwrap()));
+        for result in results {
+            result.unwrap();
+        }
     }
 
     /// Kafka's ids of the topic and the cluster.
@@ -81,7 +85,7 @@ impl Stack {
         for message in messages {
             send(&producer, topic, &message);
         }
-        producer.flush(Duration::from_secs(60)).unwrap();
+        producer.flush(LIMIT).unwrap();
     }
 
     /// Everything that is in the topic now.

@@ -203,7 +203,7 @@ fn native_equals_what_clickhouse_reads_from_the_same_json() {
     let messages: Vec<String> = (0..ROWS).map(|id| message(&mut random, id)).collect();
     stack.publish(
         pipeline.topic(),
-        messages.iter().enumerate().map(|(id, message)| Sent::value((id % 2) as i32, message.as_bytes())),
+        (0..).zip(&messages).map(|(id, message): (i32, _)| Sent::value(id % 2, message.as_bytes())),
     );
     let names: Vec<String> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
     let names = names.join(", ");

@@ -92,12 +92,11 @@ impl Session<'_> {
             if !goes && !one.ripe(self.limits, now) {
                 continue;
             }
-            match one.mismatch() {
-                Some(mismatch) => stop_replay(one, mismatch),
-                None => {
-                    let nonce = rand::rng().random();
-                    one.seal(&self.context.layout, self.context.source, nonce, self.context.unique());
-                }
+            if let Some(mismatch) = one.mismatch() {
+                stop_replay(one, mismatch);
+            } else {
+                let nonce = rand::rng().random();
+                one.seal(&self.context.layout, self.context.source, nonce, self.context.unique());
             }
         }
     }

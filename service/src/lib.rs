@@ -1,5 +1,5 @@
 //! What every Caudal process has: logs, an admin port, a shutdown signal,
-//! credentials from files and (features `clickhouse`, `kafka`) clients' settings.
+//! credentials from files and (features `clickhouse`, `kafka`, `tls`) clients' settings.
 
 pub mod admin;
 #[cfg(feature = "clickhouse")]
@@ -9,6 +9,8 @@ pub mod credentials;
 pub mod kafka;
 pub mod logging;
 pub mod shutdown;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use credentials::Credentials;
 

@@ -2,6 +2,7 @@
 //! request that is sent twice. What is not a clean answer is an error.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
@@ -14,9 +15,11 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Method, Request, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::error::SinkError;
+use super::tls::Tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Beyond the server's own limit: then the answer is unknown.
@@ -28,6 +31,7 @@ const KEPT: usize = 8;
 pub struct Server {
     host: String,
     port: u16,
+    tls: Option<Tls>,
     login: Option<Login>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -71,17 +75,26 @@ impl Body for Pieces {
 /// A URL that is no address of a ClickHouse server.
 #[derive(Debug, thiserror::Error)]
 #[error("read the ClickHouse URL {0:?}: write http://host:port or https://host:port")]
-pub struct BadUrl(String);
+struct BadUrl(String);
+
+/// A connection's bytes, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Server {
-    pub fn new(url: &str, login: Option<Login>) -> Result<Self, BadUrl> {
+    /// `authorities`: a PEM file with those to trust instead of the well-known
+    /// ones.
+    pub fn new(url: &str, login: Option<Login>, authorities: Option<&Path>) -> anyhow::Result<Self> {
         let bad = || BadUrl(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
-        if uri.scheme_str() != Some("http") {
-            return Err(bad());
-        }
-        Ok(Self { host, port: uri.port_u16().unwrap_or(8123), login, idle: Mutex::default() })
+        let (tls, port) = match uri.scheme_str() {
+            Some("http") => (None, 8123),
+            Some("https") => (Some(Tls::new(&host, authorities)?), 8443),
+            _ => return Err(bad().into()),
+        };
+        Ok(Self { host, port: uri.port_u16().unwrap_or(port), tls, login, idle: Mutex::default() })
     }
 
     pub fn address(&self) -> String {
@@ -96,12 +109,10 @@ impl Server {
             }
         }
         let act = format!("connect to ClickHouse at {}", self.address());
-        let stream =
-            tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((self.host.as_str(), self.port)))
-                .await
-                .map_err(|_| SinkError::unreachable(&act, "timed out"))?
-                .map_err(|error| SinkError::unreachable(&act, error))?;
-        let _ = stream.set_nodelay(true);
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, self.open())
+            .await
+            .map_err(|_| SinkError::unreachable(&act, "timed out"))?
+            .map_err(|error| SinkError::unreachable(&act, error))?;
         let (sender, connection) = http1::Builder::new()
             .handshake(TokioIo::new(stream))
             .await
@@ -110,6 +121,15 @@ impl Server {
             let _ = connection.await;
         });
         Ok(Connection { sender, usable_until: Instant::now() + Duration::from_secs(1) })
+    }
+
+    async fn open(&self) -> std::io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let _ = stream.set_nodelay(true);
+        Ok(match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => Box::new(tls.wrap(stream).await?),
+        })
     }
 
     /// Sends one request on `connection` and reads its whole answer. Only a

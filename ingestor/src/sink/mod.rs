@@ -7,6 +7,7 @@ mod lease;
 mod ledger;
 mod read_back;
 mod store;
+mod tls;
 
 pub use check::TableFacts;
 pub use error::{Class, Refusals, SinkError};

@@ -26,7 +26,8 @@ fn commit(stack: &Stack, pipeline: &Pipeline, offset: i64, metadata: &str) {
     list.add_partition_offset(&source.topic, 0, Offset::Offset(offset)).unwrap();
     list.find_partition(&source.topic, 0).unwrap().set_metadata(metadata);
     // The group may still have the member that has just left.
-    caudal_testbed::wait::until("the commit", LIMIT, || Ok(consumer.commit(&list, CommitMode::Sync).ok())).unwrap();
+    caudal_testbed::wait::until("the commit", LIMIT, || Ok(consumer.commit(&list, CommitMode::Sync).ok()))
+        .unwrap();
 }
 
 #[test]
@@ -109,7 +110,10 @@ fn what_is_not_ours_is_left_alone() {
     let source = &pipeline.plan.source;
     let ours = format!("topic={} pipeline=tests/{}", source.topic_id, pipeline.plan.pipeline.name);
     for (metadata, said) in [
-        (format!("caudal/1 idle topic={} pipeline=other/one table=u plan=r born=1", source.topic_id), "other/one"),
+        (
+            format!("caudal/1 idle topic={} pipeline=other/one table=u plan=r born=1", source.topic_id),
+            "other/one",
+        ),
         (format!("caudal/1 idle {ours} table=another plan=r born=1"), "table another"),
         ("caudal/2 whatever".to_owned(), "newer version"),
     ] {
@@ -132,8 +136,7 @@ fn only_the_missing_parts_of_a_block_are_sent() {
     let stack = stack();
     let fields = vec![field("id", "Int64"), field("day", "Date")];
     let day = caudal_model::ColumnType::Date;
-    let partition_by =
-        Some(PartitionBy { field: "day".into(), column_type: day, by: PartitionUnit::Month });
+    let partition_by = Some(PartitionBy { field: "day".into(), column_type: day, by: PartitionUnit::Month });
     let pipeline = Pipeline::create(&stack, Spec { fields, partition_by, ..Spec::default() });
     let message = |id: i64| Sent::value(0, format!(r#"{{"id":{id},"day":"2026-{:02}-03"}}"#, id % 5 + 1));
     stack.publish(pipeline.topic(), (0..100).map(message));

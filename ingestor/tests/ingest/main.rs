@@ -4,6 +4,7 @@
 
 mod basics;
 mod beginnings;
+mod encryption;
 mod faults;
 mod letters;
 mod pipeline;

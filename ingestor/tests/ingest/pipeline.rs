@@ -106,10 +106,15 @@ impl Pipeline {
             }),
             api: None,
         };
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("clickhouse-username"), INGEST.name).unwrap();
-        std::fs::write(folder.path().join("clickhouse-password"), INGEST.password).unwrap();
-        Self { plan, folder }
+        let pipeline = Self { plan, folder: tempfile::tempdir().unwrap() };
+        pipeline.credential("clickhouse-username", INGEST.name);
+        pipeline.credential("clickhouse-password", INGEST.password);
+        pipeline
+    }
+
+    /// Writes a file into the directory of credentials.
+    pub fn credential(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
     }
 
     /// Reads the topic of another pipeline, with a group of its own.
@@ -141,10 +146,8 @@ impl Pipeline {
 
     /// Waits until the table has this many rows.
     pub fn wait_rows(&self, stack: &Stack, rows: u64) {
-        wait::until(&format!("{rows} rows"), LIMIT, || {
-            Ok((self.rows(stack) >= rows).then_some(()))
-        })
-        .unwrap_or_else(|error| panic!("{error:#}: {} rows", self.rows(stack)));
+        wait::until(&format!("{rows} rows"), LIMIT, || Ok((self.rows(stack) >= rows).then_some(())))
+            .unwrap_or_else(|error| panic!("{error:#}: {} rows", self.rows(stack)));
         assert_eq!(self.rows(stack), rows);
     }
 

@@ -43,7 +43,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Rows per CPU-second of everybody, as ratios
-    Compare,
+    Compare {
+        /// Only these, to try something; can be repeated
+        #[arg(long)]
+        only: Vec<Contestant>,
+    },
     /// How old rows are when they can be read
     Freshness,
     /// Throughput of the ingestor at memory limits of 128, 256 and 512 MiB
@@ -70,14 +74,15 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let workloads = args.workload.map_or(Workload::ALL.to_vec(), |one| vec![one]);
-    let compare = || {
-        workloads.iter().try_for_each(|&one| compare::run(one, args.messages, args.runs, &Contestant::ALL))
+    let compare = |only: &[Contestant]| {
+        workloads.iter().try_for_each(|&one| compare::run(one, args.messages, args.runs, only))
     };
     let freshness = || workloads.iter().try_for_each(|&one| freshness::run(one));
     let memory_limits = || memory_limits::run(&workloads, args.messages, args.runs);
     let scale = |huge| scale::run(args.messages, args.runs, huge);
     match &args.command {
-        Some(Command::Compare) => compare(),
+        Some(Command::Compare { only }) if only.is_empty() => compare(&Contestant::ALL),
+        Some(Command::Compare { only }) => compare(only),
         Some(Command::Freshness) => freshness(),
         Some(Command::MemoryLimits) => memory_limits(),
         Some(Command::Scale { huge }) => scale(*huge),
@@ -88,7 +93,7 @@ fn main() -> anyhow::Result<()> {
         }
         Some(Command::Plain { orders }) => plain::run(orders),
         None => {
-            compare()?;
+            compare(&Contestant::ALL)?;
             freshness()?;
             memory_limits()?;
             scale(false)?;

@@ -12,47 +12,51 @@ pub use blocks::Blocks;
 pub use ingestor::Ingestors;
 pub use kafka_engine::KafkaEngine;
 
+use anyhow::Context;
+
 use crate::parts::{Stage, Topic, Tuning};
 use crate::sample::Sample;
 
 /// Who is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Contestant {
-    KafkaEngine { consumers: u8 },
+    /// ClickHouse's Kafka engine, one consumer
+    KafkaEngine,
+    /// ClickHouse's Kafka engine, two consumers
+    KafkaEngine2,
+    /// rdkafka, serde, typed inserts; at least once
     Plain,
-    Ingestor,
+    /// Caudal's ingestor, exactly once
+    Caudal,
+    /// The cheapest consumer, blocks that were ready before
     Limit,
+    /// A consumer that stores nothing
     Bare,
 }
 
 impl Contestant {
-    pub const ALL: [Self; 6] = [
-        Self::KafkaEngine { consumers: 1 },
-        Self::KafkaEngine { consumers: 2 },
-        Self::Plain,
-        Self::Ingestor,
-        Self::Limit,
-        Self::Bare,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::KafkaEngine, Self::KafkaEngine2, Self::Plain, Self::Caudal, Self::Limit, Self::Bare];
 
     pub fn title(self) -> &'static str {
         match self {
-            Self::KafkaEngine { consumers: 1 } => "Kafka engine, 1 consumer",
-            Self::KafkaEngine { .. } => "Kafka engine, 2 consumers",
+            Self::KafkaEngine => "Kafka engine, 1 consumer",
+            Self::KafkaEngine2 => "Kafka engine, 2 consumers",
             Self::Plain => "plain Rust sink, at least once",
-            Self::Ingestor => "Caudal, exactly once",
+            Self::Caudal => "Caudal, exactly once",
             Self::Limit => "limit: consume, ready-made blocks",
             Self::Bare => "consume only, nothing stored",
         }
     }
 
     /// Brings all of `topic` into a new table.
-    pub fn measure(self, stage: &Stage, topic: &Topic, blocks: &Blocks) -> anyhow::Result<Sample> {
+    pub fn measure(self, stage: &Stage, topic: &Topic, blocks: Option<&Blocks>) -> anyhow::Result<Sample> {
         match self {
-            Self::KafkaEngine { consumers } => kafka_engine::measure(stage, topic, consumers),
+            Self::KafkaEngine => kafka_engine::measure(stage, topic, 1),
+            Self::KafkaEngine2 => kafka_engine::measure(stage, topic, 2),
             Self::Plain => plain::measure(stage, topic),
-            Self::Ingestor => ingestor::measure(stage, topic, Tuning::default(), 1),
-            Self::Limit => limit::measure(stage, topic, blocks),
+            Self::Caudal => ingestor::measure(stage, topic, Tuning::default(), 1),
+            Self::Limit => limit::measure(stage, topic, blocks.context("the limit needs ready-made blocks")?),
             Self::Bare => bare::measure(stage, topic),
         }
     }

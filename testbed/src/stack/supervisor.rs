@@ -1,7 +1,6 @@
 //! The process that a stack lives and dies with: starts node, Kafka and
 //! ClickHouse, tells the state, and acts on the parts when asked.
 
-use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -72,7 +71,9 @@ struct Parts {
 fn start(state: &mut State, data: &Path, keeper: &Arc<Keeper>) -> anyhow::Result<Parts> {
     let layout = &state.layout;
     fs::create_dir_all(&layout.data).with_context(|| format!("create {}", layout.data.display()))?;
-    let program = env::current_exe().context("find this program")?;
+    // The program may be built anew, and its file replaced, at any time.
+    let program = layout.data.join("testbed");
+    fs::copy("/proc/self/exe", &program).context("copy this program")?;
     let mut node = Node::start(layout.clone(), &program, keeper)?;
     let pods = Some(layout.network.host());
     let folder = |part: &str| {

@@ -2,9 +2,8 @@
 //! starts the components and keeps them running. When it ends, all do.
 
 use std::collections::HashMap;
-use std::env;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ const START: Duration = Duration::from_mins(3);
 pub fn run(file: &Path) -> anyhow::Result<()> {
     let text = fs::read(file).with_context(|| format!("read {}", file.display()))?;
     let layout: Layout = serde_json::from_slice(&text).context("understand the node's layout")?;
-    mounts::arrange(&kept(&layout)?)?;
+    mounts::arrange(&[layout.data.clone(), layout.run.clone(), cache::root()?])?;
     sethostname(layout.network.name()).context("set the host name")?;
     arrange_network(&layout)?;
     let mut components = Components { layout: &layout, running: HashMap::new() };
@@ -45,13 +44,6 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
     components.start("kube-proxy", Layout::proxy)?;
     components.start("coredns", Layout::dns)?;
     components.keep()
-}
-
-/// Folders that must stay visible.
-fn kept(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
-    let program = env::current_exe().context("find this program")?;
-    let program = program.parent().context("this program's folder")?.to_owned();
-    Ok(vec![layout.data.clone(), layout.run.clone(), cache::root()?, program])
 }
 
 fn arrange_network(layout: &Layout) -> anyhow::Result<()> {

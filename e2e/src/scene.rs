@@ -1,12 +1,13 @@
 //! A scene: the stack, a namespace that goes with it, and its pipelines.
 
-use std::sync::{LazyLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
+use caudal_examples::Message;
 use caudal_examples::collect::{self, DeadLetter};
 use caudal_examples::publish::publish;
-use caudal_examples::{Message, Outcome};
 use caudal_testbed::Stack;
 use rdkafka::ClientConfig;
 use reqwest::blocking::{Client, Response};
@@ -16,7 +17,7 @@ use crate::ledger;
 use crate::wait::eventually;
 
 /// Generous: the machine may be busy, and a condition ends the wait at once.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The namespace of the operator's release.
 pub const SYSTEM: &str = "caudal-system";
@@ -30,34 +31,55 @@ static STACK: LazyLock<Stack> = LazyLock::new(|| {
 /// Scenes that break shared parts hold it alone; the others share it.
 static WORLD: RwLock<()> = RwLock::new(());
 
+/// Ends the namespaces of this run: what a pipeline retains outlives its
+/// namespace, and must not be met by the next run on the same stack.
+static RUN: LazyLock<String> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    format!("{:x}", now.as_secs())
+});
+
 enum Hold {
-    Shared { _guard: RwLockReadGuard<'static, ()> },
-    Alone { _guard: RwLockWriteGuard<'static, ()> },
+    Shared {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+    /// Another scene's hold covers it.
+    Within,
 }
 
 /// One scenario's place. Its namespace is deleted when it is dropped.
 pub struct Scene {
     pub namespace: String,
     pub http: Client,
+    /// Addresses of APIs and names of topics, asked of kubectl once.
+    known: Mutex<HashMap<String, String>>,
     _hold: Hold,
 }
 
 impl Scene {
     /// Beside other scenes.
     pub fn new(namespace: &str) -> anyhow::Result<Self> {
-        let guard = WORLD.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let guard = WORLD.read().unwrap_or_else(PoisonError::into_inner);
         Self::open(namespace, Hold::Shared { _guard: guard })
     }
 
     /// With no other scene at work, because it breaks what they share.
     pub fn alone(namespace: &str) -> anyhow::Result<Self> {
-        let guard = WORLD.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let guard = WORLD.write().unwrap_or_else(PoisonError::into_inner);
         Self::open(namespace, Hold::Alone { _guard: guard })
     }
 
+    /// A second namespace for this scene.
+    pub fn beside(&self, namespace: &str) -> anyhow::Result<Self> {
+        Self::open(namespace, Hold::Within)
+    }
+
     fn open(namespace: &str, hold: Hold) -> anyhow::Result<Self> {
-        let scene = Self { namespace: namespace.to_owned(), http: collect::http(), _hold: hold };
-        scene.stack().kubectl(&["create", "namespace", namespace])?;
+        let namespace = format!("{namespace}-{}", *RUN);
+        let scene = Self { namespace, http: collect::http(), known: Mutex::default(), _hold: hold };
+        scene.stack().kubectl(&["create", "namespace", &scene.namespace])?;
         Ok(scene)
     }
 
@@ -78,6 +100,7 @@ impl Scene {
     }
 
     pub fn apply_text(&self, manifest: &str) -> anyhow::Result<String> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.stack().kubectl_stdin(&["--namespace", &self.namespace, "apply", "-f", "-"], manifest)
     }
 
@@ -86,17 +109,11 @@ impl Scene {
         Ok(serde_json::from_str(&self.kubectl(&["get", kind, name, "--output", "json"])?)?)
     }
 
-    /// All objects of the kind that belong to pipeline `name`.
-    pub fn owned(&self, kind: &str, name: &str) -> anyhow::Result<Vec<Value>> {
+    /// All objects of the kinds (`pod,service`) that belong to pipeline `name`.
+    pub fn owned(&self, kinds: &str, name: &str) -> anyhow::Result<Vec<Value>> {
         let selector = format!("caudal.dev/pipeline={name}");
-        let list: Value = serde_json::from_str(&self.kubectl(&[
-            "get",
-            kind,
-            "--selector",
-            &selector,
-            "--output",
-            "json",
-        ])?)?;
+        let list = self.kubectl(&["get", kinds, "--selector", &selector, "--output", "json"])?;
+        let list: Value = serde_json::from_str(&list)?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
@@ -133,9 +150,25 @@ impl Scene {
 
     /// What the status resolved: `topic`, `deadLetterTopic`, `table` …
     pub fn resolved(&self, name: &str, what: &str) -> anyhow::Result<String> {
-        let object = self.object("datapipeline", name)?;
-        let value = object["status"]["resolved"][what].as_str();
-        value.map(ToOwned::to_owned).with_context(|| format!("status.resolved.{what} of {name} in {object}"))
+        self.once(&format!("{name} {what}"), || {
+            let object = self.object("datapipeline", name)?;
+            let value = object["status"]["resolved"][what].as_str();
+            value
+                .map(ToOwned::to_owned)
+                .with_context(|| format!("status.resolved.{what} of {name} in {object}"))
+        })
+    }
+
+    /// What `ask` says, asked once until the next apply: waiting for rows must
+    /// not start a kubectl for each look.
+    fn once(&self, what: &str, ask: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = known().get(what) {
+            return Ok(answer.clone());
+        }
+        let answer = ask()?;
+        known().insert(what.to_owned(), answer.clone());
+        Ok(answer)
     }
 
     /// Settings of a Kafka client on this machine.
@@ -151,9 +184,11 @@ impl Scene {
 
     /// The API's address, reachable from here.
     pub fn base(&self, name: &str) -> anyhow::Result<String> {
-        let service = self.object("service", &format!("{name}-api"))?;
-        let address = service["spec"]["clusterIP"].as_str().context("the API's service has no cluster IP")?;
-        Ok(format!("http://{address}"))
+        self.once(&format!("{name} address"), || {
+            let service = self.object("service", &format!("{name}-api"))?;
+            let address = service["spec"]["clusterIP"].as_str();
+            Ok(format!("http://{}", address.context("the API's service has no cluster IP")?))
+        })
     }
 
     pub fn get(&self, name: &str, path: &str) -> anyhow::Result<Response> {
@@ -167,37 +202,37 @@ impl Scene {
     /// Waits until the API answers `count` rows or more; all of them.
     pub fn wait_rows(&self, name: &str, count: usize) -> anyhow::Result<Vec<Map<String, Value>>> {
         eventually(&format!("{count} rows of {name}"), PATIENCE, || {
-            let rows = self.rows(name)?;
-            Ok(if rows.len() >= count { Ok(rows) } else { Err(format!("{} rows", rows.len())) })
-        })
+            let watermark = self.watermark(name)?;
+            Ok(if watermark.rows >= count as u64 { Ok(()) } else { Err(format!("{watermark:?}")) })
+        })?;
+        let rows = self.rows(name)?;
+        ensure!(rows.len() >= count, "{} rows where the watermark promised {count}", rows.len());
+        Ok(rows)
+    }
+
+    /// What `/v1/watermark` says became of all messages.
+    pub fn watermark(&self, name: &str) -> anyhow::Result<Watermark> {
+        let response = self.get(name, "/v1/watermark")?;
+        ensure!(response.status().is_success(), "GET /v1/watermark: {}", response.status());
+        let answer: Value = response.json()?;
+        let partitions = answer["partitions"].as_array().context("a watermark has partitions")?;
+        let sum = |what: &str| partitions.iter().filter_map(|partition| partition[what].as_u64()).sum();
+        Ok(Watermark { messages: sum("next_offset"), rows: sum("rows") })
     }
 
     pub fn dead_letters(&self, name: &str) -> anyhow::Result<Vec<DeadLetter>> {
         collect::dead_letters(&self.kafka(), &self.resolved(name, "deadLetterTopic")?)
     }
 
-    /// Waits until all of `published` came out, and checks every field and every dead letter.
+    /// Waits until the watermark covers all of `published`, then checks every
+    /// field of every row and every dead letter.
     pub fn wait_balance(&self, name: &str, key: &str, published: &[Message]) -> anyhow::Result<()> {
-        let count = |wanted: fn(&Outcome) -> bool| published.iter().filter(|m| wanted(&m.outcome)).count();
-        let rows = self.wait_rows(name, count(|outcome| matches!(outcome, Outcome::Row(_))))?;
-        let wanted = count(|outcome| matches!(outcome, Outcome::DeadLetter(_)));
-        let letters = eventually(&format!("{wanted} dead letters of {name}"), PATIENCE, || {
-            let letters = self.dead_letters(name)?;
-            Ok(if letters.len() >= wanted { Ok(letters) } else { Err(format!("{}", letters.len())) })
+        let wanted = published.len() as u64;
+        eventually(&format!("the watermark of {name} at {wanted} messages"), PATIENCE, || {
+            let watermark = self.watermark(name)?;
+            Ok(if watermark.messages == wanted { Ok(()) } else { Err(format!("{watermark:?}")) })
         })?;
-        ledger::balance(key, published, &rows, &letters)?;
-        self.wait_caught_up(name, published.len())
-    }
-
-    /// Waits until the watermark covers all `published` messages, whatever became of them.
-    fn wait_caught_up(&self, name: &str, published: usize) -> anyhow::Result<()> {
-        eventually(&format!("the watermark of {name} at {published} messages"), PATIENCE, || {
-            let watermark: Value = self.get(name, "/v1/watermark")?.json()?;
-            let partitions = watermark["partitions"].as_array().context("a watermark has partitions")?;
-            let covered: u64 =
-                partitions.iter().filter_map(|partition| partition["next_offset"].as_u64()).sum();
-            Ok(if covered == published as u64 { Ok(()) } else { Err(watermark.to_string()) })
-        })
+        ledger::balance(key, published, &self.rows(name)?, &self.dead_letters(name)?)
     }
 
     /// Refused at apply, with this in the message.
@@ -207,6 +242,14 @@ impl Scene {
         ensure!(text.contains(message), "refused, but without {message:?}: {text}");
         Ok(())
     }
+}
+
+/// Sums over all partitions of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// Offsets below which everything is stored, dead-lettered or filtered.
+    pub messages: u64,
+    pub rows: u64,
 }
 
 impl Drop for Scene {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, anyhow, bail};
 
 const STEP: Duration = Duration::from_millis(200);
 
@@ -26,18 +26,23 @@ pub fn eventually<T>(
     }
 }
 
-/// Checks that `probe` stays without complaint for the whole time.
+/// Checks that `probe` stays without complaint for the whole time. A look that
+/// fails says nothing; at least one must succeed.
 pub fn holds(
     what: &str,
     during: Duration,
     mut probe: impl FnMut() -> anyhow::Result<Result<(), String>>,
 ) -> anyhow::Result<()> {
     let end = Instant::now() + during;
+    let mut looks = Err(anyhow!("no look"));
     while Instant::now() < end {
-        if let Err(complaint) = probe()? {
-            bail!("{what}: {complaint}");
+        match probe() {
+            Ok(Ok(())) => looks = Ok(()),
+            Ok(Err(complaint)) => bail!("{what}: {complaint}"),
+            Err(error) if looks.is_err() => looks = Err(error),
+            Err(_) => {}
         }
         std::thread::sleep(STEP);
     }
-    Ok(())
+    looks.with_context(|| format!("{what}: every look failed"))
 }

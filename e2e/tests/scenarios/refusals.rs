@@ -8,7 +8,7 @@ use serde_json::json;
 fn wrong_manifests_are_refused_with_what_to_write_instead() -> anyhow::Result<()> {
     let scene = Scene::new("refusals")?;
     let cases = [
-        ("/metadata/name", json!("Notes"), "name"),
+        ("/metadata/name", json!("1-notes"), "beginning with a"),
         ("/spec/schema/fields/0/type", json!("int"), "type"),
         ("/spec/schema/fields/0/name", json!("_kafka_id"), "_kafka_"),
         ("/spec/sink/clickhouse/orderBy", json!(["missing"]), "orderBy"),

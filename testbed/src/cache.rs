@@ -4,6 +4,8 @@
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
@@ -22,12 +24,13 @@ pub fn root() -> anyhow::Result<PathBuf> {
 }
 
 /// The folder of `part` for these inputs. `make` fills it when it is not there
-/// yet; the folder gets its name only when complete, and work that failed or was
-/// killed leaves nothing. Two processes at once do the work once.
+/// yet; the folder gets its name only when complete. Work that failed or was
+/// killed leaves neither a folder nor, if the keeper knows them, programs that
+/// run on. Two processes at once do the work once.
 pub fn folder(
     part: &str,
     inputs: &[&str],
-    make: impl FnOnce(&Path) -> anyhow::Result<()>,
+    make: impl FnOnce(&Path, &Arc<Keeper>) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
     folder_in(&root()?, part, inputs, make)
 }
@@ -36,7 +39,7 @@ fn folder_in(
     root: &Path,
     part: &str,
     inputs: &[&str],
-    make: impl FnOnce(&Path) -> anyhow::Result<()>,
+    make: impl FnOnce(&Path, &Arc<Keeper>) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
     let name = format!("{part}-{}", key(inputs));
     let complete = root.join(&name);
@@ -44,15 +47,18 @@ fn folder_in(
         return Ok(complete);
     }
     fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
-    let _lock = lock(&root.join(format!("{name}.lock")), part)?;
+    let lock = lock(&root.join(format!("{name}.lock")), part)?;
     if complete.is_dir() {
         return Ok(complete);
     }
     let partial = root.join(format!("{name}.partial"));
     remove(&partial)?;
     fs::create_dir(&partial).with_context(|| format!("create {}", partial.display()))?;
-    let _keeper = Keeper::start(&partial)?;
-    make(&partial)?;
+    // The lock is the keeper's until it has cleared up: a process that starts
+    // when this one is killed must not lose its folder to this one's keeper.
+    let held = Stdio::from(lock);
+    let keeper = Arc::new(Keeper::start_with(std::slice::from_ref(&partial), held)?);
+    make(&partial, &keeper)?;
     fs::rename(&partial, &complete).with_context(|| format!("name {}", complete.display()))?;
     Ok(complete)
 }
@@ -122,7 +128,7 @@ mod tests {
     fn two_at_once_make_a_part_once() {
         let root = tempfile::tempdir().unwrap();
         let calls = AtomicU32::new(0);
-        let make = |folder: &Path| {
+        let make = |folder: &Path, _: &Arc<Keeper>| {
             calls.fetch_add(1, Ordering::Relaxed);
             Ok(fs::write(folder.join("file"), "x")?)
         };
@@ -132,14 +138,14 @@ mod tests {
             }
         });
         assert_eq!(calls.into_inner(), 1);
-        let again = folder_in(root.path(), "part", &["input"], |_| bail!("made again")).unwrap();
+        let again = folder_in(root.path(), "part", &["input"], |_, _| bail!("made again")).unwrap();
         assert!(again.join("file").exists());
     }
 
     #[test]
     fn a_failure_leaves_no_folder() {
         let root = tempfile::tempdir().unwrap();
-        assert!(folder_in(root.path(), "part", &[], |_| bail!("no network")).is_err());
+        assert!(folder_in(root.path(), "part", &[], |_, _| bail!("no network")).is_err());
         let folders = fs::read_dir(root.path()).unwrap().flatten();
         assert_eq!(folders.filter(|entry| entry.path().is_dir()).count(), 0);
     }

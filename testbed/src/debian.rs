@@ -27,7 +27,8 @@ const PLUGIN_FOLDERS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
 const ADMIN_FOLDERS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 
 /// The programs of this machine, and those it lacks from packages of its
-/// distribution (whose checksums apt verifies), downloaded the first time.
+/// distribution, downloaded the first time. Both have the distribution's own
+/// versions, which fit its libraries; apt verifies signature and checksum.
 pub fn tools() -> anyhow::Result<Tools> {
     let own_path = format!("{}:{ADMIN_FOLDERS}", env::var("PATH").unwrap_or_default());
     let own_plugins = PLUGIN_FOLDERS.iter().map(Path::new).find(|folder| folder.join("ptp").exists());
@@ -62,7 +63,7 @@ fn unpacked(packages: &[&str]) -> anyhow::Result<PathBuf> {
     let release = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
     let mut inputs = vec![release.as_str()];
     inputs.extend(packages);
-    let folder = cache::folder("node-tools", &inputs, |folder| {
+    let folder = cache::folder("node-tools", &inputs, |folder, keeper| {
         let (archives, root) = (folder.join("archives"), folder.join("root"));
         fs::create_dir_all(archives.join("partial")).context("create a folder for packages")?;
         // Not `apt-get download`: this finds the libraries, too, that are missing here.
@@ -70,9 +71,10 @@ fn unpacked(packages: &[&str]) -> anyhow::Result<PathBuf> {
             &format!("download the packages {} (they are not installed)", packages.join(", ")),
             Command::new("apt-get")
                 .args(["install", "--yes", "--quiet", "--download-only", "--no-install-recommends"])
-                .args(["-o", "Debug::NoLocking=1", "-o"])
+                .args(["-o", "APT::Get::AllowUnauthenticated=false", "-o", "Debug::NoLocking=1", "-o"])
                 .arg(format!("Dir::Cache::archives={}", archives.display()))
                 .args(packages),
+            keeper,
         )
         .context("if a package is not found: apt-get update")?;
         for archive in fs::read_dir(&archives)?.map_while(Result::ok).map(|entry| entry.path()) {

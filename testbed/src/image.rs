@@ -35,12 +35,13 @@ pub struct Image {
 
 /// The image of the first process of every pod.
 pub fn pause() -> anyhow::Result<Image> {
-    let folder = cache::folder("pause-image", &[PAUSE_SOURCE, PAUSE], |folder| {
+    let folder = cache::folder("pause-image", &[PAUSE_SOURCE, PAUSE], |folder, keeper| {
         let (source, program) = (folder.join("pause.c"), folder.join("pause"));
         fs::write(&source, PAUSE_SOURCE).context("write pause.c")?;
         progress::run(
             "compile the pause program",
             Command::new("cc").args(["-Os", "-Wall", "-o"]).arg(&program).arg(&source),
+            keeper,
         )?;
         let mut contents = Contents::base()?;
         contents.add_program(&program, "/pause")?;

@@ -10,9 +10,9 @@ mod credentials;
 mod network;
 mod node;
 
-pub use binary::binary as prepare;
+pub use binary::{GO_MODULE, binary as prepare};
 pub(crate) use cgroups::folders as cgroup_folders;
 pub use client::Client;
 pub use control_plane::ControlPlane;
-pub(crate) use network::{INSTANCES, Network};
+pub(crate) use network::{INSTANCES, Network, RANGE};
 pub(crate) use node::{Layout, Node, init};

@@ -28,6 +28,8 @@ enum Command {
         #[arg(long)]
         parts_only: bool,
     },
+    /// Check whether a stack can run here; download and build all that it is made of; start nothing.
+    Prepare(Name),
     /// End a stack and remove all of it.
     Down(Name),
     /// Say what runs, where, and how much memory it takes.
@@ -94,6 +96,7 @@ fn act(command: Command) -> anyhow::Result<()> {
             Stack::up(&if parts_only { Options::parts_only(&name) } else { Options::named(&name) })?;
             print_all(&stack::describe(Some(&name))?);
         }
+        Command::Prepare(Name { name }) => stack::prepare(&name)?,
         Command::Down(Name { name }) => {
             let found = stack::down(&name)?;
             println!("stack {name:?} {}", if found { "has ended" } else { "does not run" });

@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use nix::unistd::geteuid;
 
+use crate::kubernetes::{GO_MODULE, RANGE};
+use crate::stack::runs;
 use crate::{cache, debian};
 
 /// A program, and how to get it on Debian and Ubuntu.
@@ -34,20 +36,13 @@ const PROGRAMS: [(&str, &str); 17] = [
 const DISK_COLD: u64 = 15 << 30;
 const DISK_WARM: u64 = 3 << 30;
 const MEMORY: u64 = 6 << 30;
-const JAVA: u32 = 17;
 
-/// Checks everything, and tells all that is missing at once.
-pub fn check() -> anyhow::Result<()> {
+/// Checks everything that a stack of this name needs to start, or to be updated
+/// if it runs, and tells all that is missing at once.
+pub fn check(name: &str) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         problems.push("the local stack runs on Linux on x86-64 with glibc only".to_owned());
-    }
-    if !geteuid().is_root() {
-        problems.push(
-            "root is needed to make network namespaces, mounts and cgroups for the node: run with \
-             sudo --preserve-env=PATH,HOME"
-                .to_owned(),
-        );
     }
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     for (program, remedy) in PROGRAMS {
@@ -55,10 +50,19 @@ pub fn check() -> anyhow::Result<()> {
             problems.push(format!("{program} is missing: {remedy}"));
         }
     }
-    problems.extend(java().context("ask java for its version")?);
+    problems.extend(versions()?);
     problems.extend(libssl());
     problems.extend(disk()?);
-    problems.extend(memory()?);
+    if !geteuid().is_root() {
+        problems.push(
+            "root is needed to make network namespaces, mounts and cgroups for the node: run with \
+             sudo --preserve-env=PATH,HOME"
+                .to_owned(),
+        );
+    } else if !runs(name)? {
+        problems.extend(memory()?);
+        problems.extend(routes(&path));
+    }
     if problems.is_empty() {
         return Ok(());
     }
@@ -69,17 +73,48 @@ pub fn check() -> anyhow::Result<()> {
     bail!(text)
 }
 
-fn java() -> anyhow::Result<Option<String>> {
-    let Ok(output) = Command::new("java").arg("-version").output() else { return Ok(None) };
-    let text = String::from_utf8_lossy(&output.stderr);
-    let version = java_version(&text).with_context(|| format!("understand {text:?}"))?;
-    let old = || format!("java {version} is too old: apt-get install openjdk-{JAVA}-jdk-headless");
-    Ok((version < JAVA).then(old))
+/// Programs that are there, but too old. (Those missing are told by name.)
+fn versions() -> anyhow::Result<Vec<String>> {
+    let go =
+        GO_MODULE.lines().find_map(|line| line.strip_prefix("go ")).context("the Go module's version")?;
+    let wanted: [(&str, &str, &str, &str); 4] = [
+        ("cargo", "--version", env!("CARGO_PKG_RUST_VERSION"), "rustup update"),
+        ("go", "version", go, "https://go.dev/dl"),
+        ("java", "-version", "17", "apt-get install openjdk-17-jdk-headless"),
+        ("node", "--version", "20", "https://nodejs.org"),
+    ];
+    let mut problems = Vec::new();
+    for (program, argument, least, remedy) in wanted {
+        let Ok(output) = Command::new(program).arg(argument).output() else { continue };
+        // Java tells its version as an error.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let least = version(least).context("a version")?;
+        let found = version(&text).with_context(|| format!("find the version of {program} in {text:?}"))?;
+        if found < least {
+            let (found, least) = (format!("{}.{}", found.0, found.1), format!("{}.{}", least.0, least.1));
+            problems.push(format!("{program} {found} is older than {least}: {remedy}"));
+        }
+    }
+    Ok(problems)
 }
 
-/// `openjdk version "17.0.15" 2025-04-15` → 17.
-fn java_version(text: &str) -> Option<u32> {
-    text.split('"').nth(1)?.split(['.', '-', '+']).next()?.parse().ok()
+/// The first number in a text, and the one after its point: `openjdk version
+/// "17.0.15" 2025-04-15` → 17, 0.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let start = text.find(|character: char| character.is_ascii_digit())?;
+    let mut numbers = text[start..].split(|character: char| !character.is_ascii_digit() && character != '.');
+    let mut numbers = numbers.next()?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next().and_then(|minor| minor.parse().ok()).unwrap_or(0)))
+}
+
+/// Someone else's use of our addresses.
+fn routes(path: &str) -> Option<String> {
+    let ip = debian::find("ip", path)?;
+    let output = Command::new(ip).args(["-oneline", "route", "show", "root", RANGE]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let other = text.lines().find(|line| !line.contains(" dev caudal"))?;
+    Some(format!("this machine routes addresses of {RANGE}, which stacks use, elsewhere: {}", other.trim()))
 }
 
 fn libssl() -> Option<String> {
@@ -125,10 +160,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn understands_how_java_tells_its_version() {
-        assert_eq!(java_version("openjdk version \"17.0.15\" 2025-04-15\n"), Some(17));
-        assert_eq!(java_version("java version \"21\" 2023-09-19"), Some(21));
-        assert_eq!(java_version("openjdk version \"26-ea\""), Some(26));
-        assert_eq!(java_version("no java"), None);
+    fn understands_how_programs_tell_their_versions() {
+        assert_eq!(version("openjdk version \"17.0.15\" 2025-04-15\n"), Some((17, 0)));
+        assert_eq!(version("java version \"21\" 2023-09-19"), Some((21, 0)));
+        assert_eq!(version("openjdk version \"26-ea\""), Some((26, 0)));
+        assert_eq!(version("go version go1.26.8 linux/amd64"), Some((1, 26)));
+        assert_eq!(version("v20.20.2\n"), Some((20, 20)));
+        assert_eq!(version("cargo 1.95.0 (f2d3ce0bd 2026-03-21)"), Some((1, 95)));
+        assert_eq!(version("no java"), None);
     }
 }

@@ -62,6 +62,11 @@ impl Keeper {
         Self::start_with(&[folder.to_owned()], Stdio::null())
     }
 
+    /// Keeps processes only.
+    pub fn of_processes() -> anyhow::Result<Self> {
+        Self::start_with(&[], Stdio::null())
+    }
+
     /// Keeps folders and cgroups. `held` stays open until all are removed: a
     /// locked file stays locked.
     pub fn start_with(paths: &[PathBuf], held: Stdio) -> anyhow::Result<Self> {
@@ -96,11 +101,47 @@ impl Drop for Keeper {
     }
 }
 
-/// A running child: its own process group, its output in a file.
-pub struct Process {
-    name: String,
+/// A child in a process group of its own, which ends with this value.
+pub struct Group {
     child: Child,
     keeper: Arc<Keeper>,
+}
+
+impl Group {
+    /// Starts `command`, whose outputs the caller has arranged, without an input.
+    pub fn start(command: &mut Command, keeper: &Arc<Keeper>) -> io::Result<Self> {
+        let pipe = keeper.pipe.as_ref().map(OwnedFd::as_raw_fd);
+        let pipe = pipe.ok_or_else(|| io::Error::other("the keeper is gone"))?;
+        command.stdin(Stdio::null()).process_group(0);
+        // SAFETY: between fork and exec only async-signal-safe calls may be
+        // made. This formats a number into the stack and calls getpid and write.
+        unsafe { command.pre_exec(move || tell_started(pipe)) };
+        Ok(Self { child: command.spawn()?, keeper: Arc::clone(keeper) })
+    }
+
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let group = i32::try_from(self.child.id()).context("a process number")?;
+        Ok(killpg(Pid::from_raw(group), signal)?)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The group may be gone already; nothing can be done about the rest.
+        drop(self.signal(Signal::SIGKILL));
+        drop(self.child.wait());
+        self.keeper.tell_ended(self.child.id());
+    }
+}
+
+/// A running part: its process group, its output in a file.
+pub struct Process {
+    name: String,
+    group: Group,
     log: PathBuf,
     /// Where this run's output starts in the log.
     log_start: u64,
@@ -120,27 +161,22 @@ impl Process {
             .open(log)
             .with_context(|| format!("open {}", log.display()))?;
         let log_start = output.seek(io::SeekFrom::End(0))?;
-        let pipe = keeper.pipe.as_ref().map(OwnedFd::as_raw_fd).context("the keeper is gone")?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-        // SAFETY: between fork and exec only async-signal-safe calls may be
-        // made. This formats a number into the stack and calls getpid and write.
-        unsafe { command.pre_exec(move || tell_started(pipe)) };
-        let child = command.spawn().with_context(|| format!("start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, keeper: Arc::clone(keeper), log: log.to_owned(), log_start })
+        command.stdout(output.try_clone()?).stderr(output);
+        let group = Group::start(command, keeper).with_context(|| format!("start {name}"))?;
+        Ok(Self { name: name.to_owned(), group, log: log.to_owned(), log_start })
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.group.child.id()
     }
 
     /// Signals the whole process group.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let group = i32::try_from(self.pid()).context("a process number")?;
-        killpg(Pid::from_raw(group), signal).with_context(|| format!("send {signal} to {}", self.name))
+        self.group.signal(signal).with_context(|| format!("send {signal} to {}", self.name))
     }
 
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
+        Ok(self.group.ended()?)
     }
 
     /// What this run wrote so far.
@@ -159,15 +195,6 @@ impl Process {
             anyhow::bail!("{} ended: {status}\n{}", self.name, progress::tail(&output));
         }
         Ok(())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // The group may be gone already; nothing can be done about the rest.
-        drop(self.signal(Signal::SIGKILL));
-        drop(self.child.wait());
-        self.keeper.tell_ended(self.pid());
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+
+use crate::process::{Group, Keeper};
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
 const TAIL: usize = 4000;
@@ -41,12 +43,12 @@ impl<'a> Heartbeat<'a> {
 
 /// Runs a command to its end, telling that it does, and gives what it printed.
 /// `what` is an act and its object ("compile Kubernetes"); an error carries the
-/// end of the output.
-pub fn run(what: &str, command: &mut Command) -> anyhow::Result<String> {
+/// end of the output. The command ends with the keeper's owner.
+pub(crate) fn run(what: &str, command: &mut Command, keeper: &Arc<Keeper>) -> anyhow::Result<String> {
     say(what);
     let (mut output, mut errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
-    let status = finish(what, command)?;
+    command.stdout(output.try_clone()?).stderr(errors.try_clone()?);
+    let status = finish(what, command, keeper)?;
     let output = read(&mut output).with_context(|| format!("{what}: read its output"))?;
     if status.success() {
         return Ok(output);
@@ -62,12 +64,12 @@ fn read(file: &mut File) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn finish(what: &str, command: &mut Command) -> anyhow::Result<ExitStatus> {
+fn finish(what: &str, command: &mut Command, keeper: &Arc<Keeper>) -> anyhow::Result<ExitStatus> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let mut child = command.spawn().with_context(|| format!("{what}: start {program}"))?;
+    let mut group = Group::start(command, keeper).with_context(|| format!("{what}: start {program}"))?;
     let mut heartbeat = Heartbeat::new(what);
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = group.ended()? {
             return Ok(status);
         }
         heartbeat.beat();
@@ -90,9 +92,11 @@ mod tests {
 
     #[test]
     fn an_error_names_the_act_and_shows_the_output() {
-        let error = run("build it", Command::new("sh").args(["-c", "echo no disk >&2; exit 3"])).unwrap_err();
+        let keeper = Arc::new(Keeper::of_processes().unwrap());
+        let mut shell = Command::new("sh");
+        let error = run("build it", shell.args(["-c", "echo no disk >&2; exit 3"]), &keeper).unwrap_err();
         assert_eq!(error.to_string(), "build it: exit status: 3\n\nno disk");
-        let missing = run("build it", &mut Command::new("no-such-tool")).unwrap_err();
+        let missing = run("build it", &mut Command::new("no-such-tool"), &keeper).unwrap_err();
         assert_eq!(missing.to_string(), "build it: start no-such-tool");
     }
 

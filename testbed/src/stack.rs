@@ -18,12 +18,14 @@ pub(crate) mod supervisor;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 
 use crate::image::{self, Image};
 use crate::kubernetes::Client;
 use crate::preflight;
+use crate::process::Keeper;
 use crate::progress::{self, say};
 use state::{Phase, State};
 
@@ -58,7 +60,7 @@ impl Stack {
     /// Brings the stack into the state of this repository: starts what does not
     /// run, builds the programs, and installs the chart if anything changed.
     pub fn up(options: &Options) -> anyhow::Result<Self> {
-        preflight::check()?;
+        preflight::check(&options.name)?;
         lifecycle::prepare()?;
         if !options.caudal {
             return Self::start(&options.name, &programs::own()?);
@@ -87,7 +89,7 @@ impl Stack {
         match &state.phase {
             Phase::Ready => Ok(Self { client: state.layout.client(), state }),
             Phase::Starting => bail!("attach to stack {name:?}: it is still starting"),
-            Phase::Failed(error) => bail!("attach to stack {name:?}: it has failed; end it first\n{error}"),
+            Phase::Failed(error) => bail!("attach to stack {name:?}: it has failed: {error}"),
         }
     }
 
@@ -104,12 +106,12 @@ impl Stack {
 
     /// The folder with the stack's data and logs.
     pub fn data(&self) -> &Path {
-        &self.state.layout.data
+        self.state.data()
     }
 
     /// The administrator's kubeconfig file.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.client.kubeconfig().to_owned()
+        self.state.layout.kubeconfig()
     }
 
     /// kubectl and Helm for this stack.
@@ -177,8 +179,10 @@ impl Stack {
                 .arg(release::chart())
                 .args(["--namespace", release::SYSTEM, "--wait", "--timeout=3m", "--values"])
                 .arg(values),
-        )
-        .map(drop)
+            &Arc::new(Keeper::of_processes()?),
+        )?;
+        let mark = self.mark_file();
+        fs::write(&mark, self.mark()?).with_context(|| format!("write {}", mark.display()))
     }
 
     /// Writes an archive with logs and objects into `folder`; gives its path.
@@ -189,19 +193,31 @@ impl Stack {
     fn deploy(&self, programs: &[PathBuf]) -> anyhow::Result<()> {
         let folder = tempfile::tempdir_in(self.data()).context("make a folder for the image")?;
         let image = image::of_programs(image::NAME, programs, folder.path())?;
-        let values = release::values(&image);
-        let wanted = release::fingerprint(&values, &release::chart())?;
-        let installed = self.state.layout.run.join("installed");
-        if fs::read_to_string(&installed).is_ok_and(|fingerprint| fingerprint == wanted) {
+        let (file, values) = (self.values_file(), release::values(&image));
+        let same = |file: &Path, text: &str| fs::read_to_string(file).is_ok_and(|found| found == text);
+        if same(&file, &values) && same(&self.mark_file(), &self.mark()?) {
             say("everything runs already, and nothing has changed");
             return Ok(());
         }
         say(format_args!("import {}", image.reference));
         self.import(&image)?;
-        let file = self.values_file();
         fs::write(&file, values).with_context(|| format!("write {}", file.display()))?;
-        self.install_chart()?;
-        fs::write(&installed, wanted).with_context(|| format!("write {}", installed.display()))
+        self.install_chart()
+    }
+
+    /// What is installed: the chart with these values, and the release as Helm
+    /// knows it, which a user may have changed or uninstalled since.
+    fn mark(&self) -> anyhow::Result<String> {
+        let file = self.values_file();
+        let values = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let fingerprint = release::fingerprint(&values, &release::chart())?;
+        let release =
+            self.client.helm(&["list", "--all", "--namespace", release::SYSTEM, "--output=json"])?;
+        Ok(format!("{fingerprint}\n{release}"))
+    }
+
+    fn mark_file(&self) -> PathBuf {
+        self.state.layout.run.join("installed")
     }
 
     fn values_file(&self) -> PathBuf {
@@ -220,6 +236,24 @@ pub fn describe(name: Option<&str>) -> anyhow::Result<Vec<String>> {
 pub fn collect_logs(name: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     let state = lifecycle::find(name)?.with_context(|| format!("find stack {name:?}: it does not run"))?;
     logs::bundle(&state, folder)
+}
+
+/// Whether there is a stack of this name, in any state but failed.
+pub(crate) fn runs(name: &str) -> anyhow::Result<bool> {
+    Ok(lifecycle::find(name)?.is_some_and(|state| !state.phase.has_failed()))
+}
+
+/// The stack's name in tests, so that two clones can test side by side:
+/// `$CAUDAL_STACK`, else `e2e`.
+pub fn name_in_tests() -> String {
+    std::env::var("CAUDAL_STACK").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "e2e".to_owned())
+}
+
+/// Checks whether a stack of this name can run here, and gets everything into the
+/// cache that it is made of, without starting it.
+pub fn prepare(name: &str) -> anyhow::Result<()> {
+    preflight::check(name)?;
+    lifecycle::prepare()
 }
 
 /// Where a stack has links to its tools.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Calls `probe` until it gives a value. An error from it ends the wait at
 /// once: use `Ok(None)` for "not yet".
@@ -25,6 +25,22 @@ pub fn until<T>(
     }
 }
 
+/// Calls `probe` until it gives a value. An error from it means "not yet"; the
+/// last one is told when the time is over.
+pub fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut probe: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut complaint = None;
+    until(what, limit, || Ok(probe().map_err(|error| complaint = Some(error)).ok())).map_err(|error| {
+        match complaint.take() {
+            Some(complaint) => complaint.context(format!("{error}; the last complaint")),
+            None => error,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +55,18 @@ mod tests {
         assert_eq!(found.unwrap(), 3);
         let never = until("rain", Duration::ZERO, || Ok(None::<()>)).unwrap_err();
         assert_eq!(never.to_string(), "wait for rain: not so after 0 s");
+    }
+
+    #[test]
+    fn survives_complaints_and_tells_the_last_one() {
+        let mut calls = 0;
+        let found = eventually("three", Duration::from_secs(5), || {
+            calls += 1;
+            if calls == 3 { Ok(calls) } else { bail!("only {calls}") }
+        });
+        assert_eq!(found.unwrap(), 3);
+        let never = eventually("rain", Duration::ZERO, || bail!("a blue sky")).map(|(): ()| ());
+        let text = format!("{:#}", never.unwrap_err());
+        assert_eq!(text, "wait for rain: not so after 0 s; the last complaint: a blue sky");
     }
 }

@@ -16,6 +16,20 @@ fn two_control_planes_know_nothing_of_each_other() {
     assert!(one.kubectl(&NAMESPACES).unwrap().contains("only-in-one"));
     assert!(!two.kubectl(&NAMESPACES).unwrap().contains("only-in-one"));
 
+    // The tools keep what they remember with the cluster.
+    let home = tempfile::tempdir().unwrap();
+    for (tool, question) in [("kubectl", ["get", "pods"]), ("helm", ["repo", "add"])] {
+        let mut command = one.client().command(tool);
+        command.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").args(question);
+        if tool == "helm" {
+            command.args(["nowhere", "http://127.0.0.1:1"]);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success() || tool == "helm", "{tool}: {output:?}");
+    }
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+
     let folder = one.folder().to_owned();
     drop(one);
     assert!(!folder.exists());

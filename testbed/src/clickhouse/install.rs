@@ -29,7 +29,7 @@ pub fn server() -> anyhow::Result<Server> {
 
 /// The folder with the server's files.
 pub fn prepare() -> anyhow::Result<PathBuf> {
-    cache::folder("clickhouse", &[PACKAGE, LOCK, LAUNCHER], |folder| {
+    cache::folder("clickhouse", &[PACKAGE, LOCK, LAUNCHER], |folder, keeper| {
         write(&folder.join("package.json"), PACKAGE)?;
         write(&folder.join("package-lock.json"), LOCK)?;
         let source = folder.join("launcher.c");
@@ -42,12 +42,14 @@ pub fn prepare() -> anyhow::Result<PathBuf> {
                 .arg(folder.join("clickhouse"))
                 .arg(source)
                 .arg("-ldl"),
+            keeper,
         )?;
         progress::run(
             "download ClickHouse",
             Command::new("npm")
                 .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
                 .current_dir(folder),
+            keeper,
         )
         .map(drop)
     })

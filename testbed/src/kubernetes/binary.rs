@@ -4,14 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::process::Keeper;
 use crate::{cache, progress};
 
 const VERSION: &str = "v1.36.3";
+/// The module's file, which also says which Go it needs.
+pub const GO_MODULE: &str = include_str!("../../kubernetes/go.mod");
 const FILES: [(&str, &str); 3] = [
-    ("go.mod", include_str!("../../kubernetes/go.mod")),
+    ("go.mod", GO_MODULE),
     ("go.sum", include_str!("../../kubernetes/go.sum")),
     ("main.go", include_str!("../../kubernetes/main.go")),
 ];
@@ -23,16 +27,16 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     let linker_flags = linker_flags();
     let mut inputs: Vec<&str> = FILES.iter().map(|(_, text)| *text).collect();
     inputs.extend([COMPILER_FLAGS, &linker_flags]);
-    let folder = cache::folder("kubernetes", &inputs, |folder| build(folder, &linker_flags))?;
+    let folder = cache::folder("kubernetes", &inputs, |folder, keeper| build(folder, &linker_flags, keeper))?;
     Ok(folder.join("kubernetes"))
 }
 
-fn build(folder: &Path, linker_flags: &str) -> anyhow::Result<()> {
+fn build(folder: &Path, linker_flags: &str, keeper: &Arc<Keeper>) -> anyhow::Result<()> {
     for (name, text) in FILES {
         let file = folder.join(name);
         fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
     }
-    progress::run("download the Go modules of Kubernetes", go(folder).args(["mod", "download"]))?;
+    progress::run("download the Go modules of Kubernetes", go(folder).args(["mod", "download"]), keeper)?;
     progress::run(
         "compile Kubernetes (the first time about 11 minutes of one core)",
         go(folder).args([
@@ -45,6 +49,7 @@ fn build(folder: &Path, linker_flags: &str) -> anyhow::Result<()> {
             "kubernetes",
             ".",
         ]),
+        keeper,
     )
     .map(drop)
 }

@@ -1,4 +1,4 @@
-//! kubectl and Helm, the ones compiled together with the cluster.
+//! kubectl and Helm: the ones compiled together with a cluster, or the user's own.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,37 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// A way to talk to one cluster as its administrator.
+/// Variables that tell the tools where to keep what they remember.
+const FOLDERS: [(&str, &str); 4] = [
+    ("KUBECACHEDIR", "kubectl-cache"),
+    ("HELM_CACHE_HOME", "helm-cache"),
+    ("HELM_CONFIG_HOME", "helm-config"),
+    ("HELM_DATA_HOME", "helm-data"),
+];
+
+/// A way to talk to one cluster.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pub(crate) binary: PathBuf,
-    pub(crate) kubeconfig: PathBuf,
+    access: Access,
+}
+
+#[derive(Clone, Debug)]
+enum Access {
+    /// As the administrator of a cluster of ours.
+    Ours { binary: PathBuf, kubeconfig: PathBuf },
+    /// With the user's tools, as the user's kubeconfig says for this context.
+    Own { context: String },
 }
 
 impl Client {
-    pub fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
+    /// The administrator of a cluster that was started with this program.
+    pub(crate) fn of_cluster(binary: &Path, kubeconfig: &Path) -> Self {
+        Self { access: Access::Ours { binary: binary.to_owned(), kubeconfig: kubeconfig.to_owned() } }
+    }
+
+    /// The user's own kubectl and Helm with a context of the user's kubeconfig.
+    pub fn of_context(context: &str) -> Self {
+        Self { access: Access::Own { context: context.to_owned() } }
     }
 
     /// Runs kubectl and gives what it printed.
@@ -40,9 +61,22 @@ impl Client {
 
     /// `kubectl` or `helm` as a command for this cluster, to run as one likes.
     pub fn command(&self, tool: &str) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.arg(tool).env("KUBECONFIG", &self.kubeconfig);
-        command
+        match &self.access {
+            Access::Ours { binary, kubeconfig } => {
+                let mut command = Command::new(binary);
+                command.arg(tool).env("KUBECONFIG", kubeconfig);
+                // What the tools keep goes with the cluster, not into the home folder.
+                for (variable, folder) in FOLDERS {
+                    command.env(variable, kubeconfig.with_file_name(folder));
+                }
+                command
+            }
+            Access::Own { context } => {
+                let mut command = Command::new(tool);
+                command.arg(if tool == "helm" { "--kube-context" } else { "--context" }).arg(context);
+                command
+            }
+        }
     }
 
     fn run(&self, tool: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {

@@ -20,6 +20,7 @@ const START: Duration = Duration::from_mins(2);
 
 pub struct ControlPlane {
     client: Client,
+    kubeconfig: PathBuf,
     folder: PathBuf,
     _processes: Vec<Process>,
     _ports: [Port; 3],
@@ -44,15 +45,15 @@ impl ControlPlane {
             services: "10.96.0.0/16".to_owned(),
         };
         settings.files.write(&settings.url(), &[&ADMIN, &CONTROLLER_MANAGER])?;
-        let client =
-            Client { binary: settings.binary.clone(), kubeconfig: settings.files.kubeconfig(&ADMIN) };
+        let kubeconfig = settings.files.kubeconfig(&ADMIN);
+        let client = Client::of_cluster(&settings.binary, &kubeconfig);
         let processes = start_components(&settings, &client, &keeper)?;
-        Ok(Self { client, folder, _processes: processes, _ports: ports })
+        Ok(Self { client, kubeconfig, folder, _processes: processes, _ports: ports })
     }
 
     /// The administrator's kubeconfig file.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.client.kubeconfig.clone()
+        self.kubeconfig.clone()
     }
 
     /// Runs kubectl and gives what it printed.

@@ -1,12 +1,15 @@
 //! A stack's number → its addresses and names, so that stacks do not meet.
 //!
-//! The addresses are of 198.18.0.0/15, set aside for tests of networks and
-//! used by no one's network.
+//! The addresses are of 198.18.0.0/15, set aside for tests of networks (RFC
+//! 2544). Some proxies and private networks take it for themselves all the
+//! same: the preflight looks.
 
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+/// Where all addresses are from.
+pub const RANGE: &str = "198.18.0.0/15";
 /// The length of the prefix of the link between host and node.
 pub const LINK_LENGTH: u8 = 30;
 /// How many stacks one machine can have.

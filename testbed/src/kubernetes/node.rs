@@ -62,7 +62,12 @@ impl Layout {
     }
 
     pub fn client(&self) -> Client {
-        Client { binary: self.binary.clone(), kubeconfig: self.files().kubeconfig(&ADMIN) }
+        Client::of_cluster(&self.binary, &self.kubeconfig())
+    }
+
+    /// The administrator's.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.files().kubeconfig(&ADMIN)
     }
 
     pub fn containerd_socket(&self) -> PathBuf {

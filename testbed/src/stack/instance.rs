@@ -4,13 +4,16 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::processes;
 use super::state::{self, State};
-use crate::cache;
 use crate::kubernetes::{INSTANCES, Network, cgroup_folders};
+use crate::{cache, wait};
+
+const END: Duration = Duration::from_secs(20);
 
 /// A number that is ours while the lock is held by anyone.
 pub struct Instance {
@@ -59,14 +62,16 @@ pub fn clear_dead() -> anyhow::Result<()> {
 /// Removes what a dead stack left, usually nothing: its keeper was there first.
 fn clear(instance: u8) -> anyhow::Result<()> {
     let run = state::folder(instance);
-    let data = State::read(instance).ok().flatten().map(|state| state.layout.data);
+    let data = State::read(instance).ok().flatten().map(|state| state.data().to_owned());
     let data = data.map_or_else(|| data_folder(instance), Ok)?;
     processes::kill_parts_in(&[&run, &data])?;
-    for cgroup in cgroup_folders(&Network { instance }.name())? {
-        remove_cgroup(&cgroup)?;
-    }
-    remove(&run)?;
-    remove(&data)
+    let cgroups = cgroup_folders(&Network { instance }.name())?;
+    // Pods end with their node, but not at once.
+    wait::eventually("the remains of a stack to go", END, || {
+        cgroups.iter().try_for_each(|cgroup| remove_cgroup(cgroup))?;
+        remove(&run)?;
+        remove(&data)
+    })
 }
 
 fn remove(folder: &Path) -> anyhow::Result<()> {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::instance::{self, Instance};
-use super::processes;
 use super::state::{self, Phase, State};
+use super::{logs, processes};
 use crate::progress::{self, Heartbeat, say};
 use crate::{clickhouse, debian, image, kafka, kubernetes, wait};
 
@@ -38,8 +38,9 @@ pub fn start_or_find(name: &str, program: &Path) -> anyhow::Result<State> {
     let number = {
         let _all = state::lock_all()?;
         match find(name)? {
-            Some(State { phase: Phase::Failed(error), .. }) => {
-                bail!("stack {name:?} has failed (see its logs, then end it): {error}")
+            Some(state) if state.phase.has_failed() => {
+                clear_failed(&state)?;
+                start(name, program)?
             }
             Some(state) => state.network().instance,
             None => start(name, program)?,
@@ -51,6 +52,21 @@ pub fn start_or_find(name: &str, program: &Path) -> anyhow::Result<State> {
         let state = State::read(number)?.with_context(|| format!("start stack {name:?}: it was ended"))?;
         Ok((state.phase != Phase::Starting).then_some(state))
     })
+}
+
+/// Ends a stack that never was ready, keeping its logs for whoever looks for the
+/// cause. One that failed later has data which only its user may give up.
+fn clear_failed(state: &State) -> anyhow::Result<()> {
+    let (name, Phase::Failed(error)) = (&state.name, &state.phase) else { return Ok(()) };
+    if state.was_ready() {
+        bail!(
+            "stack {name:?} has failed, but what its Kafka and ClickHouse hold is still there; to give that up \
+             and start anew, first run: testbed down --name {name} (for the demo: make demo-down)\n{error}"
+        );
+    }
+    let logs = logs::bundle(state, &std::env::temp_dir())?;
+    say(format_args!("stack {name:?} had failed and is started anew; its logs are in {}", logs.display()));
+    end(state)
 }
 
 /// Starts a supervisor, waits until it has told its first state, and gives the
@@ -84,13 +100,17 @@ fn start(name: &str, program: &Path) -> anyhow::Result<u8> {
 pub fn down(name: &str) -> anyhow::Result<bool> {
     let found = find(name)?;
     if let Some(state) = &found {
-        // The keeper of the stack's processes and folders does the rest.
-        processes::kill_supervisor(state.supervisor)?;
-        let number = state.network().instance;
-        wait::until("the stack to end", END, || state::lock(number))?;
+        end(state)?;
     }
     instance::clear_dead()?;
     Ok(found.is_some())
+}
+
+fn end(state: &State) -> anyhow::Result<()> {
+    // The keeper of the stack's processes and folders does the rest.
+    processes::kill_supervisor(state.supervisor)?;
+    let number = state.network().instance;
+    wait::until("the stack to end", END, || state::lock(number)).map(drop)
 }
 
 /// The state of a stack that lives.

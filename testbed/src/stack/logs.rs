@@ -66,14 +66,13 @@ fn files(state: &State) -> Vec<(PathBuf, String)> {
         (state.layout.logs(), "components".to_owned()),
         (kubernetes.join("pods"), "pods".to_owned()),
     ];
-    let data = kubernetes.parent().unwrap_or(kubernetes);
     for (part, log) in [
         ("kafka", "kafka.log"),
         ("clickhouse", "clickhouse.log"),
         ("clickhouse", "clickhouse.log.errors"),
         ("clickhouse", "output.log"),
     ] {
-        files.push((data.join(part).join(log), format!("{part}/{log}")));
+        files.push((state.data().join(part).join(log), format!("{part}/{log}")));
     }
     files
 }

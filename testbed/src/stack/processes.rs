@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+
+use crate::wait;
+
+const END: Duration = Duration::from_secs(20);
 
 /// Programs that are started outside of pods. The end of `unshare` ends a node.
 const PARTS: [&str; 3] = ["unshare", "java", "clickhouse"];
@@ -57,14 +62,19 @@ pub fn descendants(root: u32) -> anyhow::Result<Vec<Process>> {
 }
 
 /// Ends the parts of a stack whose keeper was killed, too: those with one of the
-/// stack's folders in their command line.
+/// stack's folders in their command line. Returns when they have ended.
 pub fn kill_parts_in(folders: &[&Path]) -> anyhow::Result<()> {
     let prefixes: Vec<String> = folders.iter().map(|folder| format!("{}/", folder.display())).collect();
     let mentions = |process: &Process| {
         process.arguments.iter().any(|argument| prefixes.iter().any(|prefix| argument.contains(prefix)))
     };
-    let mut parts = all()?.into_iter().filter(|process| PARTS.contains(&process.name()) && mentions(process));
-    parts.try_for_each(|process| kill(process.pid))
+    wait::until("the parts of a dead stack to end", END, || {
+        let all = all()?.into_iter();
+        let parts: Vec<Process> =
+            all.filter(|process| PARTS.contains(&process.name()) && mentions(process)).collect();
+        parts.iter().try_for_each(|process| kill(process.pid))?;
+        Ok(parts.is_empty().then_some(()))
+    })
 }
 
 /// Ends a supervisor, if it is one still.
@@ -113,7 +123,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
         let found = descendants(std::process::id()).unwrap();
         let found = found.iter().find(|process| process.pid.unsigned_abs() == child.id()).unwrap();
-        crate::wait::until("sleep to be sleep", std::time::Duration::from_secs(5), || {
+        wait::until("sleep to be sleep", Duration::from_secs(5), || {
             Ok(read(found.pid).filter(|process| process.name() == "sleep"))
         })
         .unwrap();

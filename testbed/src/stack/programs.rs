@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
+use crate::process::Keeper;
 use crate::progress;
 
 /// The programs that go into the image.
@@ -32,8 +34,9 @@ pub fn build() -> anyhow::Result<Programs> {
     let output = progress::run(
         "build Caudal's programs",
         Command::new(cargo)
-            .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+            .args(["build", "--workspace", "--bins", "--locked", "--message-format=json-render-diagnostics"])
             .current_dir(repository()),
+        &Arc::new(Keeper::of_processes()?),
     )?;
     let executables = executables(&output);
     let find =

@@ -34,15 +34,21 @@ pub enum Phase {
     Failed(String),
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct KafkaState {
     pub bootstrap_servers: String,
     pub sasl_bootstrap_servers: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ClickHouseState {
     pub http_port: u16,
+}
+
+impl Phase {
+    pub fn has_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
 }
 
 /// The folder of a stack's sockets and state.
@@ -53,6 +59,17 @@ pub fn folder(instance: u8) -> PathBuf {
 impl State {
     pub fn network(&self) -> Network {
         self.layout.network
+    }
+
+    /// The folder with the data and logs of all parts.
+    pub fn data(&self) -> &Path {
+        let kubernetes = &self.layout.data;
+        kubernetes.parent().unwrap_or(kubernetes)
+    }
+
+    /// Whether the stack is or once was ready, so that its parts may hold data.
+    pub fn was_ready(&self) -> bool {
+        self.kafka.is_some()
     }
 
     pub fn control_socket(&self) -> PathBuf {

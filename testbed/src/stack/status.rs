@@ -15,9 +15,9 @@ pub fn describe(state: &State) -> anyhow::Result<String> {
         Phase::Ready => "ready".to_owned(),
         Phase::Failed(error) => format!("failed: {error}"),
     };
-    let (network, client) = (state.network(), state.layout.client());
+    let network = state.network();
     writeln!(text, "stack {:?}: {phase}", state.name)?;
-    writeln!(text, "  KUBECONFIG  {}", client.kubeconfig().display())?;
+    writeln!(text, "  KUBECONFIG  {}", state.layout.kubeconfig().display())?;
     writeln!(text, "  node        {} (pods reach this machine at {})", network.node(), network.host())?;
     if state.phase == Phase::Ready {
         let (kafka, clickhouse) = (StackKafka::of(state), StackClickHouse::of(state));
@@ -25,7 +25,7 @@ pub fn describe(state: &State) -> anyhow::Result<String> {
         writeln!(text, "  Kafka       {}{}", kafka.bootstrap_servers(), running(kafka.pid()?))?;
         writeln!(text, "  ClickHouse  {}{}", clickhouse.url(), running(clickhouse.pid()?))?;
     }
-    writeln!(text, "  data        {}", state.layout.data.display())?;
+    writeln!(text, "  data        {}", state.data().display())?;
     writeln!(text, "  memory in MiB:")?;
     let processes = processes::descendants(state.supervisor)?;
     for (name, (count, memory)) in by_name(&processes) {

@@ -1,10 +1,12 @@
 //! Where the examples run: the local stack, or the user's own cluster by its context.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, bail, ensure};
+use caudal_testbed::kubernetes::Client;
 use caudal_testbed::{Options, Stack};
 use rdkafka::ClientConfig;
 use serde_json::Value;
@@ -21,7 +23,7 @@ pub struct Cluster {
 
 enum Place {
     Local(Stack),
-    Own { context: String, kafka_config: PathBuf },
+    Own { client: Client, kafka_config: PathBuf },
 }
 
 /// An API's address; a port-forward, if it needs one, ends with it.
@@ -45,7 +47,7 @@ impl Cluster {
     pub fn open(target: &Target, start: bool) -> anyhow::Result<Self> {
         let place = match (&target.context, &target.kafka_config) {
             (Some(context), Some(kafka_config)) => {
-                Place::Own { context: context.clone(), kafka_config: kafka_config.clone() }
+                Place::Own { client: Client::of_context(context), kafka_config: kafka_config.clone() }
             }
             _ if start => Place::Local(Stack::up(&Options::named(STACK))?),
             _ => Place::Local(Stack::attach(STACK).context("the demo is not up; start it with: make demo")?),
@@ -61,10 +63,11 @@ impl Cluster {
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
         let mut all = vec!["--namespace", self.namespace.as_str()];
         all.extend_from_slice(arguments);
-        match &self.place {
-            Place::Local(stack) => stack.kubectl_stdin(&all, input),
-            Place::Own { context, .. } => own_kubectl(context, &all, input),
-        }
+        let client = match &self.place {
+            Place::Local(stack) => stack.client(),
+            Place::Own { client, .. } => client,
+        };
+        client.kubectl_stdin(&all, input)
     }
 
     /// What the status resolved, if it did already.
@@ -95,49 +98,29 @@ impl Cluster {
                     .kubectl(&["get", "service", &service, "--output", "jsonpath={.spec.clusterIP}"], "")?;
                 Ok(Base { url: format!("http://{}", address.trim()), forward: None })
             }
-            Place::Own { context, .. } => port_forward(context, &self.namespace, &service),
+            Place::Own { client, .. } => {
+                let namespace = ["--namespace", &self.namespace];
+                let mut kubectl = client.command("kubectl");
+                kubectl.args(namespace).args(["port-forward", &format!("service/{service}"), ":80"]);
+                forward(&mut kubectl).with_context(|| format!("forward a port to service {service:?}"))
+            }
         }
     }
 }
 
-fn own_kubectl(context: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
-    let mut child = Command::new("kubectl")
-        .args(["--context", context])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("run kubectl; is it installed?")?;
-    child.stdin.take().context("kubectl has an input")?.write_all(input.as_bytes())?;
-    let output = child.wait_with_output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "kubectl {}: {}", arguments.join(" "), complaint.trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// `kubectl port-forward` prints the port it chose.
-fn port_forward(context: &str, namespace: &str, service: &str) -> anyhow::Result<Base> {
-    let mut child = Command::new("kubectl")
-        .args([
-            "--context",
-            context,
-            "--namespace",
-            namespace,
-            "port-forward",
-            &format!("service/{service}"),
-            ":80",
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("run kubectl port-forward")?;
-    let output = child.stdout.take().context("kubectl has an output")?;
+fn forward(kubectl: &mut Command) -> anyhow::Result<Base> {
+    let child = kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.context("run kubectl; is it installed?")?;
+    let mut output = BufReader::new(child.stdout.take().context("kubectl has an output")?);
     let mut base = Base { url: String::new(), forward: Some(child) };
     let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
+    output.read_line(&mut line)?;
     let port = line.strip_prefix("Forwarding from 127.0.0.1:").and_then(|rest| rest.split(' ').next());
-    let Some(port) = port else { bail!("forward a port to service {service:?}: kubectl said {line:?}") };
+    let Some(port) = port else { bail!("kubectl said {line:?}") };
     base.url = format!("http://127.0.0.1:{port}");
+    // kubectl tells of every connection, and dies if nobody listens.
+    thread::spawn(move || io::copy(&mut output, &mut io::sink()));
     Ok(base)
 }
 
@@ -153,4 +136,30 @@ fn properties(path: &Path) -> anyhow::Result<ClientConfig> {
     }
     ensure!(config.get("bootstrap.servers").is_some(), "{}: bootstrap.servers is missing", path.display());
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use caudal_testbed::wait::until;
+
+    use super::*;
+
+    #[test]
+    fn a_forwarded_port_outlives_what_kubectl_tells_of_its_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let script = "echo 'Forwarding from 127.0.0.1:4711 -> 80'
+            for number in $(seq 10000); do echo Handling connection for 4711; done; touch \"$1\"; sleep 100";
+        let base = forward(Command::new("sh").args(["-c", script, "kubectl"]).arg(&mark)).unwrap();
+        assert_eq!(base.url, "http://127.0.0.1:4711");
+        until("all to be told", Duration::from_secs(20), || Ok(mark.exists().then_some(()))).unwrap();
+    }
+
+    #[test]
+    fn what_kubectl_says_instead_of_a_port_is_told() {
+        let error = forward(Command::new("echo").arg("no such service")).map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "kubectl said \"no such service\\n\"");
+    }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use caudal_examples::collect;
 use caudal_examples::publish::publish;
 use caudal_examples::{Generator, Message, Outcome, System};
+use caudal_testbed::wait::eventually;
 use reqwest::blocking::Client;
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub struct Load {
 }
 
 /// How many messages became what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Account {
     published: u64,
     stored: u64,
@@ -60,7 +61,7 @@ pub fn run(cluster: &Cluster, load: &Load) -> anyhow::Result<()> {
     for system in System::ALL {
         show_answers(cluster, &client, system)?;
     }
-    show_accounts(&accounts)?;
+    show_accounts(&accounts);
     show_next(cluster)
 }
 
@@ -73,9 +74,8 @@ fn publish_and_account(
     client: &Client,
     system: System,
     load: &Load,
-) -> anyhow::Result<(Account, Account)> {
+) -> anyhow::Result<Account> {
     let name = system.name();
-    let base = cluster.base(name)?;
     let topic =
         cluster.resolved(name, "topic")?.with_context(|| format!("{name} has no topic in its status"))?;
     let letters = cluster
@@ -83,6 +83,8 @@ fn publish_and_account(
         .with_context(|| format!("{name} has no dead-letter topic in its status"))?;
     let kafka = cluster.kafka()?;
     let observe = || -> anyhow::Result<Account> {
+        // Each time anew: a forwarded port ends with the pod that it leads to.
+        let base = cluster.base(name)?;
         let watermark: Value = collect::get(client, &format!("{}/v1/watermark", base.url))?.json()?;
         let distinct: BTreeSet<_> =
             collect::dead_letters(&kafka, &letters)?.iter().map(collect::DeadLetter::origin).collect();
@@ -93,7 +95,7 @@ fn publish_and_account(
             filtered: sum(&watermark, "filtered"),
         })
     };
-    let before = observe().with_context(|| format!("read what {name} has stored"))?;
+    let before = eventually(&format!("what {name} has stored"), PATIENCE, observe)?;
     let messages: Vec<Message> =
         Generator::new(system, load.seed.wrapping_add(before.published), load.malformed)
             .starting_at(before.published + 1)
@@ -108,17 +110,17 @@ fn publish_and_account(
     };
     let start = Instant::now();
     publish(&kafka, &topic, messages)?;
-    let mut found = observe()?;
-    while found != expected && start.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(250));
-        found = observe()?;
-    }
+    eventually(&format!("the account of {name} to balance"), PATIENCE, || {
+        let found = observe()?;
+        ensure!(found == expected, "expected {expected:?}, found {found:?}");
+        Ok(())
+    })?;
     println!(
         "{name:<11} {} messages, answered by the API after {:.1} s",
         load.messages,
         start.elapsed().as_secs_f64()
     );
-    Ok((expected, found))
+    Ok(expected)
 }
 
 fn count(messages: &[Message], wanted: fn(&Outcome) -> bool) -> u64 {
@@ -136,7 +138,9 @@ fn sum(watermark: &Value, what: &str) -> u64 {
 
 fn show_answers(cluster: &Cluster, client: &Client, system: System) -> anyhow::Result<()> {
     let base = cluster.base(system.name())?;
-    for path in [format!("{}?limit=2", system.alias()), "/v1/records?limit=1".to_owned()] {
+    // The earlier system behind `/data` answered ten rows to who asked for no number.
+    let limit = if system == System::People { "" } else { "?limit=2" };
+    for path in [format!("{}{limit}", system.alias()), "/v1/records?limit=1".to_owned()] {
         let url = format!("{}{path}", base.url);
         heading(&format!("GET {url}"));
         let response = collect::get(client, &url)?;
@@ -148,23 +152,15 @@ fn show_answers(cluster: &Cluster, client: &Client, system: System) -> anyhow::R
     Ok(())
 }
 
-fn show_accounts(accounts: &[(System, (Account, Account))]) -> anyhow::Result<()> {
+fn show_accounts(accounts: &[(System, Account)]) {
     heading("the account: published = stored + distinct dead letters + filtered");
     println!(
         "{:<11} {:>9} {:>9} {:>13} {:>9}",
         "PIPELINE", "PUBLISHED", "STORED", "DEAD LETTERS", "FILTERED"
     );
-    let mut wrong = Vec::new();
-    for (system, (expected, found)) in accounts {
-        let Account { published, stored, dead_letters, filtered } = found;
-        let mark = if expected == found { "ok" } else { "WRONG" };
-        println!("{:<11} {published:>9} {stored:>9} {dead_letters:>13} {filtered:>9}  {mark}", system.name());
-        if expected != found {
-            wrong.push(format!("{}: expected {expected:?}, found {found:?}", system.name()));
-        }
+    for (system, Account { published, stored, dead_letters, filtered }) in accounts {
+        println!("{:<11} {published:>9} {stored:>9} {dead_letters:>13} {filtered:>9}", system.name());
     }
-    ensure!(wrong.is_empty(), "the account does not balance: {}", wrong.join("; "));
-    Ok(())
 }
 
 fn show_next(cluster: &Cluster) -> anyhow::Result<()> {

@@ -71,21 +71,10 @@ impl System {
     }
 }
 
-impl std::str::FromStr for System {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::name).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|system| system.name() == text)
-            .ok_or_else(|| format!("{text:?} is no example; write one of {}", known()))
-    }
-}
-
 /// A message to publish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
+    /// Empty: it is published without a key.
     pub key: Vec<u8>,
     /// `None` is a tombstone.
     pub value: Option<Vec<u8>>,

@@ -99,6 +99,12 @@ fn publish_one(cluster: &Cluster, pipeline: &str, message: String) -> anyhow::Re
         outcome: caudal_examples::Outcome::Filtered,
     };
     publish(&cluster.kafka()?, &topic, [message])?;
-    println!("published to {topic}; read it at {}/v1/records", cluster.base(pipeline)?.url);
+    let place = if cluster.is_local() {
+        format!("{}/v1/records", cluster.base(pipeline)?.url)
+    } else {
+        let namespace = &cluster.namespace;
+        format!("/v1/records of: kubectl --namespace {namespace} port-forward service/{pipeline}-api 8080:80")
+    };
+    println!("published to {topic}; read it at {place}");
     Ok(())
 }

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::generate::{Outcome, System};
 
-/// What is wrong with a message.
+/// What is wrong with a message. `TooLarge` is not among it: Caudal refuses what
+/// exceeds a block (32 MiB), and the examples' topics take 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformation {
     Empty,

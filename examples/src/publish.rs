@@ -37,7 +37,10 @@ pub fn publish(
 }
 
 fn send(producer: &BaseProducer<Failure>, topic: &str, message: &Message) -> anyhow::Result<()> {
-    let mut record = BaseRecord::to(topic).key(&message.key);
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic);
+    if !message.key.is_empty() {
+        record = record.key(&message.key);
+    }
     if let Some(value) = &message.value {
         record = record.payload(value);
     }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use caudal_testbed::kubernetes::ControlPlane;
+use caudal_testbed::wait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -84,13 +85,6 @@ pub fn create_namespace(name: &str) -> anyhow::Result<()> {
 }
 
 /// Waits until `found` gives a value.
-pub fn until<T>(what: &str, mut found: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(value) = found()? {
-            return Ok(value);
-        }
-        anyhow::ensure!(Instant::now() < deadline, "not so in time: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+pub fn until<T>(what: &str, found: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    wait::until(what, LIMIT, found)
 }

@@ -10,6 +10,8 @@ help: ## List the targets
 
 .PHONY: demo
 demo: ## Start everything, run the four examples, publish, GET (or on your cluster: CONTEXT=… KAFKA_CONFIG=file)
+	@.ci/preflight
+	@$(if $(CONTEXT),,$(TESTBED) prepare --name demo)
 	@$(DEMO) run $(if $(CONTEXT),--context $(CONTEXT) --kafka-config $(KAFKA_CONFIG))
 
 .PHONY: publish
@@ -34,6 +36,7 @@ demo-down: ## End the demo's stack and leave nothing
 
 .PHONY: test
 test: ## Format, lints, unit tests, tests with the real parts, end to end
+	@.ci/preflight test
 	@.ci/test
 
 .PHONY: lint

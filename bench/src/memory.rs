@@ -28,9 +28,9 @@ pub fn measure() -> anyhow::Result<Vec<Idle>> {
 
 fn in_stack(stack: &Stack) -> anyhow::Result<Vec<Idle>> {
     for system in System::ALL {
-        stack.kubectl_stdin(&["apply", "-f", "-"], system.manifest())?;
+        stack.client().kubectl_stdin(&["apply", "-f", "-"], system.manifest())?;
     }
-    stack.kubectl(&["wait", "--for=condition=Ready", "datapipelines", "--all", "--timeout=180s"])?;
+    stack.client().kubectl(&["wait", "--for=condition=Ready", "datapipelines", "--all", "--timeout=180s"])?;
     // Idle means: caches filled, every timer of the first minute has fired.
     std::thread::sleep(Duration::from_secs(60));
     let programs = [("caudal-ingestor", 40), ("caudal-api-server", 20), ("caudal-operator", 60)];

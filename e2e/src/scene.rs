@@ -79,7 +79,7 @@ impl Scene {
     fn open(namespace: &str, hold: Hold) -> anyhow::Result<Self> {
         let namespace = format!("{namespace}-{}", *RUN);
         let scene = Self { namespace, http: collect::http(), known: Mutex::default(), _hold: hold };
-        scene.stack().kubectl(&["create", "namespace", &scene.namespace])?;
+        scene.stack().client().kubectl(&["create", "namespace", &scene.namespace])?;
         Ok(scene)
     }
 
@@ -91,7 +91,7 @@ impl Scene {
     pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut all = vec!["--namespace", &self.namespace];
         all.extend_from_slice(arguments);
-        self.stack().kubectl(&all)
+        self.stack().client().kubectl(&all)
     }
 
     /// `kubectl apply` of a manifest; what it printed.
@@ -101,7 +101,7 @@ impl Scene {
 
     pub fn apply_text(&self, manifest: &str) -> anyhow::Result<String> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.stack().kubectl_stdin(&["--namespace", &self.namespace, "apply", "-f", "-"], manifest)
+        self.stack().client().kubectl_stdin(&["--namespace", &self.namespace, "apply", "-f", "-"], manifest)
     }
 
     /// The object, as the API server has it.
@@ -257,9 +257,9 @@ impl Drop for Scene {
         // A pipeline that waits for its deletion must not outlive a scene that failed.
         let everywhere =
             ["annotate", "datapipelines", "--all", "caudal.dev/abandon-external=true", "--overwrite"];
-        let left = self
-            .kubectl(&everywhere)
-            .and_then(|_| self.stack().kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]));
+        let left = self.kubectl(&everywhere).and_then(|_| {
+            self.stack().client().kubectl(&["delete", "namespace", &self.namespace, "--wait=false"])
+        });
         if let Err(error) = left {
             eprintln!("delete namespace {}: {error:#}", self.namespace);
         }

@@ -19,9 +19,9 @@ impl Cluster {
         let cluster = Self { plane: ControlPlane::start()?, folder: tempfile::tempdir()? };
         let [(_, definition), _] = crd::generated_files();
         let path = cluster.file("definition.yaml", &definition)?;
-        cluster.plane.kubectl(&["apply", "--server-side", "--filename", &path])?;
+        cluster.plane.client().kubectl(&["apply", "--server-side", "--filename", &path])?;
         let name = "crd/datapipelines.caudal.dev";
-        cluster.plane.kubectl(&["wait", "--for=condition=Established", name, "--timeout=60s"])?;
+        cluster.plane.client().kubectl(&["wait", "--for=condition=Established", name, "--timeout=60s"])?;
         Ok(cluster)
     }
 
@@ -38,7 +38,7 @@ impl Cluster {
             &json!({"apiVersion": "v1", "kind": "List", "items": manifests}).to_string(),
         )?;
         let arguments = [arguments, &["--filename", &path]].concat();
-        Ok(self.plane.kubectl(&arguments).map_err(|error| format!("{error:#}")))
+        Ok(self.plane.client().kubectl(&arguments).map_err(|error| format!("{error:#}")))
     }
 }
 
@@ -145,8 +145,12 @@ fn fills_in_defaults(cluster: &Cluster) -> anyhow::Result<()> {
     });
     let said = cluster.submit(&["create"], &[shortest])?;
     assert!(said.is_ok(), "{said:?}");
-    let found: Value =
-        serde_json::from_str(&cluster.plane.kubectl(&["get", "dp", "shortest", "--output=json"])?)?;
+    let found: Value = serde_json::from_str(&cluster.plane.client().kubectl(&[
+        "get",
+        "dp",
+        "shortest",
+        "--output=json",
+    ])?)?;
     for (pointer, expected) in [
         ("/spec/schema/fields/0/nullable", json!(false)),
         ("/spec/source/kafka/startFrom/position", json!("Earliest")),
@@ -191,9 +195,13 @@ fn bounds_names_and_numbers(cluster: &Cluster) -> anyhow::Result<()> {
 }
 
 fn scales(cluster: &Cluster) -> anyhow::Result<()> {
-    cluster.plane.kubectl(&["scale", "dp/shortest", "--replicas=3"])?;
-    let replicas =
-        cluster.plane.kubectl(&["get", "dp", "shortest", "--output=jsonpath={.spec.ingest.replicas}"])?;
+    cluster.plane.client().kubectl(&["scale", "dp/shortest", "--replicas=3"])?;
+    let replicas = cluster.plane.client().kubectl(&[
+        "get",
+        "dp",
+        "shortest",
+        "--output=jsonpath={.spec.ingest.replicas}",
+    ])?;
     assert_eq!(replicas.trim(), "3");
     Ok(())
 }
@@ -206,7 +214,7 @@ fn explains(cluster: &Cluster) -> anyhow::Result<()> {
         ("dp.spec.deletionPolicy", "Databases are never removed"),
         ("dp.status.resolved.topicCreated", "may delete it"),
     ] {
-        let text = cluster.plane.kubectl(&["explain", field])?;
+        let text = cluster.plane.client().kubectl(&["explain", field])?;
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(expected), "kubectl explain {field}:\n{text}");
     }

@@ -119,26 +119,6 @@ impl Stack {
         &self.client
     }
 
-    /// Runs kubectl and gives what it printed.
-    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        self.client.kubectl(arguments)
-    }
-
-    /// Runs kubectl with an input and gives what it printed.
-    pub fn kubectl_stdin(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
-        self.client.kubectl_stdin(arguments, input)
-    }
-
-    /// Applies manifests, as `kubectl apply --server-side`.
-    pub fn kubectl_apply(&self, yaml: &str) -> anyhow::Result<String> {
-        self.client.kubectl_apply(yaml)
-    }
-
-    /// Runs Helm and gives what it printed.
-    pub fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        self.client.helm(arguments)
-    }
-
     /// A folder with kubectl and Helm, for a shell's PATH.
     pub fn programs(&self) -> PathBuf {
         programs_folder(&self.state.layout.run)

@@ -12,9 +12,9 @@ fn two_control_planes_know_nothing_of_each_other() {
         let two = scope.spawn(|| ControlPlane::start().unwrap());
         (ControlPlane::start().unwrap(), two.join().unwrap())
     });
-    one.kubectl(&["create", "namespace", "only-in-one"]).unwrap();
-    assert!(one.kubectl(&NAMESPACES).unwrap().contains("only-in-one"));
-    assert!(!two.kubectl(&NAMESPACES).unwrap().contains("only-in-one"));
+    one.client().kubectl(&["create", "namespace", "only-in-one"]).unwrap();
+    assert!(one.client().kubectl(&NAMESPACES).unwrap().contains("only-in-one"));
+    assert!(!two.client().kubectl(&NAMESPACES).unwrap().contains("only-in-one"));
 
     // The tools keep what they remember with the cluster.
     let home = tempfile::tempdir().unwrap();
@@ -33,6 +33,6 @@ fn two_control_planes_know_nothing_of_each_other() {
     let folder = one.folder().to_owned();
     drop(one);
     assert!(!folder.exists());
-    two.kubectl_apply("{apiVersion: v1, kind: Namespace, metadata: {name: still-there}}").unwrap();
-    assert!(two.kubectl(&NAMESPACES).unwrap().contains("still-there"));
+    two.client().kubectl_apply("{apiVersion: v1, kind: Namespace, metadata: {name: still-there}}").unwrap();
+    assert!(two.client().kubectl(&NAMESPACES).unwrap().contains("still-there"));
 }

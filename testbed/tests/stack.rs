@@ -93,7 +93,8 @@ fn a_stack_comes_back_after_every_kind_of_death_and_leaves_nothing() {
     });
     assert!(format!("{failed:#}").contains("Kafka"), "{failed:#}");
     let stack = up().unwrap();
-    let node = stack.kubectl(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]).unwrap();
+    let node =
+        stack.client().kubectl(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]).unwrap();
     let data = stack.data().to_owned();
     assert!(!traces(&node).is_empty());
     stack.clickhouse().query("CREATE DATABASE old").unwrap();

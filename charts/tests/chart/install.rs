@@ -52,7 +52,7 @@ fn survives_uninstalling() -> anyhow::Result<()> {
             "sink": {"clickhouse": {"orderBy": ["id"]}},
         },
     });
-    plane().kubectl_apply(&pipeline.to_string())?;
+    plane().client().kubectl_apply(&pipeline.to_string())?;
     let uid = || {
         kubectl(&["--namespace=default", "get", "datapipeline", "kept", "--output=jsonpath={.metadata.uid}"])
     };

@@ -26,10 +26,10 @@ pub fn are_what_the_operator_needs() -> anyhow::Result<()> {
     let operator =
         runtime.spawn(caudal_operator::run(settings(&kafka, &clickhouse)?, client, shutdown.clone()));
 
-    plane().kubectl_apply(&pipeline("Delete", true).to_string())?;
+    plane().client().kubectl_apply(&pipeline("Delete", true).to_string())?;
     until_owned(11)?;
     until_nothing_is_forbidden()?;
-    plane().kubectl_apply(&pipeline("Delete", false).to_string())?;
+    plane().client().kubectl_apply(&pipeline("Delete", false).to_string())?;
     until_owned(5)?;
     kubectl(&["--namespace", TEAM, "delete", "datapipeline", "events", "--timeout=180s"])?;
     assert_eq!(clickhouse.query("EXISTS TABLE team.events")?, "0");
@@ -94,7 +94,7 @@ fn settings(kafka: &Kafka, clickhouse: &ClickHouse) -> anyhow::Result<Settings> 
         })
     };
     let users = [("admin-", ADMIN), ("", INGEST), ("reader-", READER)];
-    plane().kubectl_apply(&secret("clickhouse", users).to_string())?;
+    plane().client().kubectl_apply(&secret("clickhouse", users).to_string())?;
     let fleet = json!({
         "installation": "caudal",
         "image": {"name": "localhost/caudal", "tag": "test"},

@@ -27,7 +27,7 @@ pub fn helm(arguments: &[&str]) -> anyhow::Result<String> {
 }
 
 pub fn kubectl(arguments: &[&str]) -> anyhow::Result<String> {
-    plane().kubectl(arguments)
+    plane().client().kubectl(arguments)
 }
 
 /// Values that differ from the chart's, as a file.
@@ -76,7 +76,7 @@ pub fn create_namespace(name: &str) -> anyhow::Result<()> {
         "kind": "Namespace",
         "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     });
-    plane().kubectl_apply(&namespace.to_string())?;
+    plane().client().kubectl_apply(&namespace.to_string())?;
     // Pods need it, and a controller makes it.
     until("the default ServiceAccount", || {
         Ok(kubectl(&["--namespace", name, "get", "serviceaccount", "default"]).ok())

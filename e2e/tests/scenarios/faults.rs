@@ -167,7 +167,7 @@ fn uninstalling_the_chart_loses_nothing() -> anyhow::Result<()> {
     scene.publish("notes", &messages[..300])?;
     scene.wait_rows("notes", 300)?;
     let stack = scene.stack();
-    stack.helm(&["uninstall", "caudal", "--namespace", SYSTEM, "--wait"])?;
+    stack.client().helm(&["uninstall", "caudal", "--namespace", SYSTEM, "--wait"])?;
     let kept = scene.object("datapipeline", "notes");
     let stored =
         scene.publish("notes", &messages[300..]).and_then(|_| scene.wait_balance("notes", "id", &messages));

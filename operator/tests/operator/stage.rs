@@ -68,7 +68,7 @@ impl Stage {
                 clickhouse.join().expect(end)?,
             ))
         })?;
-        control_plane.kubectl_apply(include_str!("../../../crds/datapipelines.caudal.dev.yaml"))?;
+        control_plane.client().kubectl_apply(include_str!("../../../crds/datapipelines.caudal.dev.yaml"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let client = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig())?;

@@ -56,16 +56,6 @@ impl ControlPlane {
         self.kubeconfig.clone()
     }
 
-    /// Runs kubectl and gives what it printed.
-    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        self.client.kubectl(arguments)
-    }
-
-    /// Applies manifests, as `kubectl apply --server-side`.
-    pub fn kubectl_apply(&self, yaml: &str) -> anyhow::Result<String> {
-        self.client.kubectl_apply(yaml)
-    }
-
     /// kubectl and Helm for this control plane.
     pub fn client(&self) -> &Client {
         &self.client

@@ -191,8 +191,7 @@ impl Stack {
         let file = self.values_file();
         let values = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let fingerprint = release::fingerprint(&values, &release::chart())?;
-        let release =
-            self.client.helm(&["list", "--all", "--namespace", release::SYSTEM, "--output=json"])?;
+        let release = self.client.helm(&["list", "--namespace", release::SYSTEM, "--output=json"])?;
         Ok(format!("{fingerprint}\n{release}"))
     }
 

@@ -21,53 +21,55 @@ fn processes_of(folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// A `mvn` that does nothing for long, and a program of ours that waits for it.
-fn prepare_slowly(folder: &Path) -> Child {
+/// A child that is killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A program of ours that waits for a `mvn` which does nothing, and tells its
+/// process in a file named after its parent.
+fn prepare_slowly(folder: &Path) -> Killed {
     let maven = folder.join("mvn");
-    fs::write(&maven, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    let script = "#!/bin/sh\necho $$ > \"$(dirname \"$0\")/$PPID\"\nexec sleep 1000\n";
+    fs::write(&maven, script).unwrap();
     fs::set_permissions(&maven, fs::Permissions::from_mode(0o755)).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_testbed"))
+    let program = Command::new(env!("CARGO_BIN_EXE_testbed"))
         .args(["run", "kafka"])
         .env("CAUDAL_CACHE", folder.join("cache"))
         .env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()))
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// The children of a process that sleep.
-fn sleepers(parent: &Child) -> Vec<String> {
-    let children = format!("/proc/{0}/task/{0}/children", parent.id());
-    let children = fs::read_to_string(children).unwrap_or_default();
-    let sleeps =
-        |pid: &&str| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.starts_with("sleep"));
-    children.split_whitespace().filter(sleeps).map(ToOwned::to_owned).collect()
+        .spawn();
+    Killed(program.unwrap())
 }
 
 #[test]
 fn a_killed_preparation_ends_its_programs_and_does_not_disturb_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
-    let started = |child: &Child| {
-        wait::until("mvn to run", Duration::from_secs(20), || Ok(sleepers(child).pop())).unwrap()
+    let started = |Killed(child): &Killed| {
+        let file = folder.path().join(child.id().to_string());
+        let pid = || Ok(fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n')));
+        wait::until("mvn to run", Duration::from_secs(20), pid).unwrap().trim().to_owned()
     };
-    let mut first = prepare_slowly(folder.path());
+    let first = prepare_slowly(folder.path());
     let maven = started(&first);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    let mut second = prepare_slowly(folder.path());
+    drop(first);
+    let second = prepare_slowly(folder.path());
     started(&second);
-    assert!(
-        !Path::new("/proc").join(maven).exists(),
-        "the first one's mvn has ended before the second one's began"
-    );
+    // One that has ended, and for which nobody waited yet, has no command line.
+    let command = fs::read(format!("/proc/{maven}/cmdline")).unwrap_or_default();
+    assert!(command.is_empty(), "the first one's mvn has ended before the second one's began");
     let partial = || {
         let entries = fs::read_dir(folder.path().join("cache")).unwrap().flatten();
         let partial = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "partial");
         entries.map(|entry| entry.path()).find(partial)
     };
     assert!(partial().unwrap().join("pom.xml").exists());
-    second.kill().unwrap();
-    second.wait().unwrap();
+    drop(second);
     wait::until("the folder to go", Duration::from_secs(10), || Ok(partial().is_none().then_some(())))
         .unwrap();
 }

@@ -26,6 +26,10 @@ use crate::process::Keeper;
 /// Runs until killed. The lock of the stack's number is the standard input.
 pub fn run(name: &str, instance: u8) -> anyhow::Result<()> {
     nix::unistd::setsid().context("start a session")?;
+    // What the starter had inherited (a lock, a pipe of make's) must not stay
+    // open as long as the stack.
+    // SAFETY: this process has opened nothing but its three standard streams.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
     let network = Network { instance };
     let (run, data) = (state::folder(instance), data_folder(instance)?);
     let mut paths = cgroup_folders(&network.name())?;

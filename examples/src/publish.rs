@@ -29,7 +29,7 @@ pub fn publish(
             producer.poll(Duration::ZERO);
         }
     }
-    producer.flush(Duration::from_secs(60)).with_context(|| format!("publish to topic {topic:?}"))?;
+    producer.flush(Duration::from_mins(1)).with_context(|| format!("publish to topic {topic:?}"))?;
     match producer.context().first.lock().expect("no holder panics").take() {
         Some(error) => Err(error).with_context(|| format!("publish to topic {topic:?}")),
         None => Ok(sent),

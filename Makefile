@@ -11,7 +11,7 @@ help: ## List the targets
 .PHONY: demo
 demo: ## Start everything, run the four examples, publish, GET (or on your cluster: CONTEXT=… KAFKA_CONFIG=file)
 	@.ci/preflight
-	@$(if $(CONTEXT),,$(TESTBED) prepare --name demo)
+	@$(if $(CONTEXT),,cargo run --bin testbed -- prepare --name demo)
 	@$(DEMO) run $(if $(CONTEXT),--context $(CONTEXT) --kafka-config $(KAFKA_CONFIG))
 
 .PHONY: publish

@@ -21,7 +21,19 @@ struct Ended(String);
 impl Drop for Ended {
     fn drop(&mut self) {
         stack::down(&self.0).unwrap();
+        for archive in kept_logs(&self.0) {
+            fs::remove_file(archive).unwrap();
+        }
     }
+}
+
+/// What `up` keeps of stacks of this name that failed to start.
+fn kept_logs(name: &str) -> Vec<PathBuf> {
+    let archives = fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path());
+    let prefix = format!("caudal-{name}-");
+    archives
+        .filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix)))
+        .collect()
 }
 
 /// What names this node in lists of the machine's mounts, links and cgroups.
@@ -97,6 +109,7 @@ fn a_stack_comes_back_after_every_kind_of_death_and_leaves_nothing() {
     });
     assert!(format!("{failed:#}").contains("Kafka"), "{failed:#}");
     let stack = up().unwrap();
+    assert_eq!(kept_logs(&name).len(), 1);
     let node = node_of(&stack);
     let data = stack.data().to_owned();
     assert!(!traces(&node).is_empty());

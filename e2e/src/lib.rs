@@ -6,5 +6,6 @@ pub mod manifest;
 pub mod scene;
 pub mod wait;
 
+pub use caudal_testbed::wait::eventually;
 pub use scene::Scene;
-pub use wait::{eventually, holds};
+pub use wait::holds;

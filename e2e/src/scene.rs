@@ -8,23 +8,24 @@ use anyhow::{Context, ensure};
 use caudal_examples::Message;
 use caudal_examples::collect::{self, DeadLetter};
 use caudal_examples::publish::publish;
-use caudal_testbed::Stack;
+use caudal_testbed::wait::eventually;
+use caudal_testbed::{Stack, stack};
 use rdkafka::ClientConfig;
 use reqwest::blocking::{Client, Response};
 use serde_json::{Map, Value};
 
 use crate::ledger;
-use crate::wait::eventually;
 
 /// Generous: the machine may be busy, and a condition ends the wait at once.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The namespace of the operator's release.
 pub const SYSTEM: &str = "caudal-system";
 
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
-    Stack::attach("e2e").unwrap_or_else(|error| {
-        panic!("{error:#}; start it with: cargo run -p caudal-testbed --bin testbed -- up --name e2e")
+    let name = stack::name_in_tests();
+    Stack::attach(&name).unwrap_or_else(|error| {
+        panic!("{error:#}; start it with: cargo run --bin testbed -- up --name {name}")
     })
 });
 
@@ -139,12 +140,9 @@ impl Scene {
             let object = self.object("datapipeline", name)?;
             let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
             let found = conditions.iter().find(|condition| condition["type"] == kind);
-            Ok(match found {
-                Some(condition) if condition["status"] == status && condition["reason"] == reason => {
-                    Ok(condition["message"].as_str().unwrap_or_default().to_owned())
-                }
-                other => Err(format!("{other:?} among {conditions:?}")),
-            })
+            let found = found.with_context(|| format!("only {conditions:?}"))?;
+            ensure!(found["status"] == status && found["reason"] == reason, "{found} among {conditions:?}");
+            Ok(found["message"].as_str().unwrap_or_default().to_owned())
         })
     }
 
@@ -203,7 +201,8 @@ impl Scene {
     pub fn wait_rows(&self, name: &str, count: usize) -> anyhow::Result<Vec<Map<String, Value>>> {
         eventually(&format!("{count} rows of {name}"), PATIENCE, || {
             let watermark = self.watermark(name)?;
-            Ok(if watermark.rows >= count as u64 { Ok(()) } else { Err(format!("{watermark:?}")) })
+            ensure!(watermark.rows >= count as u64, "{watermark:?}");
+            Ok(())
         })?;
         let rows = self.rows(name)?;
         ensure!(rows.len() >= count, "{} rows where the watermark promised {count}", rows.len());
@@ -230,7 +229,8 @@ impl Scene {
         let wanted = published.len() as u64;
         eventually(&format!("the watermark of {name} at {wanted} messages"), PATIENCE, || {
             let watermark = self.watermark(name)?;
-            Ok(if watermark.messages == wanted { Ok(()) } else { Err(format!("{watermark:?}")) })
+            ensure!(watermark.messages == wanted, "{watermark:?}");
+            Ok(())
         })?;
         ledger::balance(key, published, &self.rows(name)?, &self.dead_letters(name)?)
     }

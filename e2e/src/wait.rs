@@ -1,30 +1,10 @@
-//! Waiting for conditions: never longer than a deadline, never shorter than the truth.
+//! What must not happen, looked for during a while.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
 const STEP: Duration = Duration::from_millis(200);
-
-/// Asks `probe` until it gives a value. What it said last is in the error.
-pub fn eventually<T>(
-    what: &str,
-    within: Duration,
-    mut probe: impl FnMut() -> anyhow::Result<Result<T, String>>,
-) -> anyhow::Result<T> {
-    let deadline = Instant::now() + within;
-    loop {
-        let not_yet = match probe() {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(not_yet)) => not_yet,
-            Err(error) => format!("{error:#}"),
-        };
-        if Instant::now() > deadline {
-            bail!("{what}: not within {} s; the last was: {not_yet}", within.as_secs());
-        }
-        std::thread::sleep(STEP);
-    }
-}
 
 /// Checks that `probe` stays without complaint for the whole time. A look that
 /// fails says nothing; at least one must succeed.

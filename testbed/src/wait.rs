@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-const PAUSE: Duration = Duration::from_millis(100);
+/// The first pause is short, since most conditions are soon true; later ones
+/// leave the machine to what is waited for.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// Calls `probe` until it gives a value. An error from it ends the wait at
 /// once: use `Ok(None)` for "not yet".
@@ -14,6 +16,7 @@ pub fn until<T>(
     mut probe: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let deadline = Instant::now() + limit;
+    let (mut pause, longest) = PAUSES;
     loop {
         if let Some(value) = probe()? {
             return Ok(value);
@@ -21,7 +24,8 @@ pub fn until<T>(
         if Instant::now() >= deadline {
             bail!("wait for {what}: not so after {} s", limit.as_secs());
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(longest);
     }
 }
 

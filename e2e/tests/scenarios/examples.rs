@@ -1,5 +1,6 @@
 //! The four earlier systems: apply → Ready → publish → the same values by GET.
 
+use anyhow::ensure;
 use caudal_e2e::Scene;
 use caudal_e2e::ledger::same;
 use caudal_examples::{Generator, Message, Outcome, System};
@@ -106,7 +107,8 @@ fn a_dead_letter_keeps_value_key_and_headers() -> anyhow::Result<()> {
     producer.flush(std::time::Duration::from_secs(30))?;
     let letters = caudal_e2e::eventually("the dead letter", caudal_e2e::scene::PATIENCE, || {
         let letters = scene.dead_letters("passengers")?;
-        Ok(if letters.is_empty() { Err("none yet".to_owned()) } else { Ok(letters) })
+        ensure!(!letters.is_empty(), "none yet");
+        Ok(letters)
     })?;
     let letter = &letters[0];
     assert_eq!(letter.value.as_deref(), Some(&value[..]));

@@ -45,7 +45,8 @@ fn under_load(
 fn wait_progress(scene: &Scene, name: &str, rows: u64) -> anyhow::Result<u64> {
     eventually(&format!("more than {rows} rows of {name}"), PATIENCE, || {
         let now = scene.watermark(name)?.rows;
-        Ok(if now > rows { Ok(now) } else { Err(format!("{now} rows")) })
+        ensure!(now > rows, "{now} rows");
+        Ok(now)
     })
 }
 
@@ -54,7 +55,8 @@ fn wait_progress(scene: &Scene, name: &str, rows: u64) -> anyhow::Result<u64> {
 fn kill_in_node(scene: &Scene, program: &str, containing: &str) -> anyhow::Result<Vec<i32>> {
     let pids = eventually(&format!("{program} {containing} runs"), PATIENCE, || {
         let pids = scene.stack().pids_in_node(program, containing)?;
-        Ok(if pids.is_empty() { Err("no such process".to_owned()) } else { Ok(pids) })
+        ensure!(!pids.is_empty(), "no such process");
+        Ok(pids)
     })?;
     for pid in &pids {
         kill(Pid::from_raw(*pid), Signal::SIGKILL).with_context(|| format!("kill -9 {pid}"))?;
@@ -85,7 +87,8 @@ fn an_ingestor_killed_under_load_loses_and_doubles_nothing() -> anyhow::Result<(
             eventually("another process in its place", PATIENCE, || {
                 let pids = scene.stack().pids_in_node("caudal-ingestor", &pod)?;
                 let new = pids.iter().any(|pid| !killed.contains(pid));
-                Ok(if new { Ok(()) } else { Err(format!("{pids:?}")) })
+                ensure!(new, "{pids:?}");
+                Ok(())
             })?;
             wait_progress(&scene, "notes", before)?;
         }
@@ -154,7 +157,8 @@ fn delete_says_what_holds_it_back_and_goes_on_when_it_can() -> anyhow::Result<()
     assert!(message.contains("abandon-external"), "{message}");
     eventually("the pipeline is gone", PATIENCE, || {
         let left = scene.kubectl(&["get", "datapipelines", "--output", "name"])?;
-        Ok(if left.trim().is_empty() { Ok(()) } else { Err(left) })
+        ensure!(left.trim().is_empty(), "{left}");
+        Ok(())
     })
 }
 

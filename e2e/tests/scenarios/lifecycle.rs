@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::ensure;
 use caudal_e2e::manifest::{note_messages, notes, with};
 use caudal_e2e::scene::PATIENCE;
 use caudal_e2e::{Scene, eventually, holds};
@@ -49,7 +50,8 @@ fn a_hand_edited_deployment_is_put_back() -> anyhow::Result<()> {
     scene.kubectl(&["scale", "deployment", "notes-ingestor", "--replicas=3"])?;
     eventually("one replica again", PATIENCE, || {
         let replicas = scene.object("deployment", "notes-ingestor")?["spec"]["replicas"].clone();
-        Ok(if replicas == 1 { Ok(()) } else { Err(format!("{replicas} replicas")) })
+        ensure!(replicas == 1, "{replicas} replicas");
+        Ok(())
     })
 }
 
@@ -68,7 +70,8 @@ fn an_added_field_appears_in_table_and_api() -> anyhow::Result<()> {
     scene.apply(&wider)?;
     eventually("the new field in the schema", PATIENCE, || {
         let schema = scene.get("notes", "/v1/schema")?.text()?;
-        Ok(if schema.contains("lang") { Ok(()) } else { Err(schema) })
+        ensure!(schema.contains("lang"), "{schema}");
+        Ok(())
     })?;
     scene.wait_ready("notes")?;
     let mut message = note_messages(10..11).remove(0);
@@ -112,7 +115,8 @@ fn paused_stops_the_consumers_and_the_api_stays() -> anyhow::Result<()> {
             "--output",
             "name",
         ])?;
-        Ok(if pods.trim().is_empty() { Ok(()) } else { Err(pods) })
+        ensure!(pods.trim().is_empty(), "{pods}");
+        Ok(())
     })?;
     scene.publish("notes", &note_messages(10..20))?;
     holds("nothing is stored and the API answers", Duration::from_secs(5), || {
@@ -132,7 +136,8 @@ fn scale_changes_the_consumers() -> anyhow::Result<()> {
     scene.kubectl(&["scale", "datapipeline", "notes", "--replicas=2"])?;
     eventually("two ingestors", PATIENCE, || {
         let ready = scene.object("deployment", "notes-ingestor")?["status"]["readyReplicas"].clone();
-        Ok(if ready == 2 { Ok(()) } else { Err(ready.to_string()) })
+        ensure!(ready == 2, "{ready}");
+        Ok(())
     })?;
     let messages = note_messages(0..5_000);
     scene.publish("notes", &messages)?;
@@ -151,7 +156,8 @@ fn retain_keeps_topic_and_table_and_a_new_apply_finds_them() -> anyhow::Result<(
     scene.kubectl(&["delete", "datapipeline", "notes", "--timeout=60s"])?;
     eventually("the pods are gone", PATIENCE, || {
         let pods = scene.owned("pod", "notes")?;
-        Ok(if pods.is_empty() { Ok(()) } else { Err(format!("{} pods", pods.len())) })
+        ensure!(pods.is_empty(), "{} pods", pods.len());
+        Ok(())
     })?;
     scene.apply(&notes("notes"))?;
     scene.wait_ready("notes")?;

@@ -152,7 +152,6 @@ fn fills_in_defaults(cluster: &Cluster) -> anyhow::Result<()> {
         "--output=json",
     ])?)?;
     for (pointer, expected) in [
-        ("/spec/schema/fields/0/nullable", json!(false)),
         ("/spec/source/kafka/startFrom/position", json!("Earliest")),
         ("/spec/source/kafka/isolationLevel", json!("ReadCommitted")),
         ("/spec/source/kafka/create", json!({})),

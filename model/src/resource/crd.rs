@@ -49,7 +49,8 @@ fn yaml(value: &Value) -> String {
 
 /// Optional fields come out as nullable; an absent field and `null` would then
 /// be two things, which no part of Caudal tells apart. Descriptions come with
-/// the line breaks of the source.
+/// the line breaks of the source. kubectl replaces lists whole: with a default
+/// filled into an item, every apply of an unchanged manifest would change it.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -58,6 +59,10 @@ fn tidy(schema: &mut Value) {
             }
             if let Some(Value::String(description)) = members.get_mut("description") {
                 *description = description.replace('\n', " ");
+            }
+            let items = members.get_mut("items").and_then(|items| items.get_mut("properties"));
+            for one in items.and_then(Value::as_object_mut).into_iter().flat_map(|all| all.values_mut()) {
+                one.as_object_mut().and_then(|one| one.shift_remove("default"));
             }
             members.values_mut().for_each(tidy);
         }

@@ -102,7 +102,7 @@ pub const RULES: &[Rule] = &[
     rule(
         FIELD,
         ".default",
-        "!self.nullable || !has(self.default)",
+        "!self.?nullable.orValue(false) || !has(self.default)",
         "an absent nullable member becomes NULL: leave out default, or nullable",
     ),
     // References between fields, sink and API.
@@ -115,21 +115,21 @@ pub const RULES: &[Rule] = &[
     rule(
         SPEC,
         ".sink.clickhouse.orderBy",
-        "self.sink.clickhouse.orderBy.all(name, self.schema.fields.all(field, field.name != name || !field.nullable))",
+        "self.sink.clickhouse.orderBy.all(name, self.schema.fields.all(field, field.name != name || !field.?nullable.orValue(false)))",
         "orderBy can't hold a nullable field: give the field a default instead of nullable, or leave it out",
     ),
     rule(
         SPEC,
         ".sink.clickhouse.partitionBy.field",
         "!has(self.sink.clickhouse.partitionBy) || self.schema.fields.exists(field, field.name == \
-         self.sink.clickhouse.partitionBy.field && !field.nullable && field.type.matches('^Date'))",
+         self.sink.clickhouse.partitionBy.field && !field.?nullable.orValue(false) && field.type.matches('^Date'))",
         "partitionBy.field: write a field of type Date or DateTime64 that is not nullable",
     ),
     rule(
         SPEC,
         ".sink.clickhouse.ttl.field",
         "!has(self.sink.clickhouse.ttl) || self.schema.fields.exists(field, field.name == \
-         self.sink.clickhouse.ttl.field && !field.nullable && field.type.matches('^Date'))",
+         self.sink.clickhouse.ttl.field && !field.?nullable.orValue(false) && field.type.matches('^Date'))",
         "ttl.field: write a field of type Date or DateTime64 that is not nullable",
     ),
     rule(

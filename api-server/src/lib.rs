@@ -16,7 +16,6 @@ mod observe;
 pub mod openapi;
 pub mod query;
 pub mod routes;
-pub mod server;
 pub mod store;
 pub mod table;
 pub mod watermark;
@@ -27,7 +26,7 @@ use anyhow::Context;
 use axum::Router;
 use caudal_model::Plan;
 use caudal_service::Credentials;
-use caudal_service::admin;
+use caudal_service::{admin, http};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +75,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         "serving"
     );
     let app = Arc::new(app);
-    let public = server::serve(listener, routes::router(Arc::clone(&app)), shutdown);
+    let public = http::serve(listener, routes::router(Arc::clone(&app)), limits::PORT, shutdown);
     tokio::select! {
         () = public => {}
         () = watermark::keep_current(&app) => {}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use caudal_service::http::Bounds;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Queries that run in ClickHouse at once.
@@ -15,13 +16,18 @@ pub const MAX_WAIT: Duration = Duration::from_millis(500);
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Bytes of all answers that are being built or sent.
 pub const MAX_ANSWERS_BYTES: usize = 64 << 20;
+/// The part of these that is for small answers only, so that a few clients who
+/// read large ones slowly keep nobody else from theirs.
+const RESERVED_BYTES: usize = 16 << 20;
 /// Bytes of a path and query string.
 pub const MAX_URI_BYTES: usize = 8 << 10;
 /// Bytes more when there is a cursor, so that a page that could be asked for
 /// has a next one.
 pub const MAX_CURSOR_BYTES: usize = 4 << 10;
-/// Connections of clients; further ones wait to be accepted.
-pub const MAX_CONNECTIONS: usize = 512;
+/// The public port. After the signal to end it lingers: until then somebody may
+/// not know yet.
+pub const PORT: Bounds =
+    Bounds { connections: 512, linger: Duration::from_secs(2), drain: Duration::from_secs(20) };
 
 /// More is asked than the process takes on.
 #[derive(Debug, thiserror::Error)]
@@ -61,32 +67,55 @@ impl Gate {
 
 /// Bytes set aside for answers, in steps, until an answer is sent.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    /// For answers of one step.
+    reserved: Arc<Semaphore>,
+    shared: Arc<Semaphore>,
+}
 
 /// The unit of the budget: a small answer takes one.
-const STEP: usize = 64 << 10;
+pub const STEP: usize = 64 << 10;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_ANSWERS_BYTES / STEP)))
+        Self {
+            reserved: Arc::new(Semaphore::new(RESERVED_BYTES / STEP)),
+            shared: Arc::new(Semaphore::new((MAX_ANSWERS_BYTES - RESERVED_BYTES) / STEP)),
+        }
     }
 }
 
 impl Budget {
     /// Sees that `held` covers `bytes`.
     pub fn cover(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Shed> {
-        let have = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let missing = bytes.div_ceil(STEP).saturating_sub(have);
-        if missing == 0 {
+        let steps = bytes.div_ceil(STEP);
+        if held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) >= steps {
             return Ok(());
         }
-        let missing = u32::try_from(missing).map_err(|_| Shed)?;
-        let more = Arc::clone(&self.0).try_acquire_many_owned(missing).map_err(|_| Shed)?;
-        match held {
-            Some(held) => held.merge(more),
-            None => *held = Some(more),
+        if steps == 1
+            && let Ok(step) = Arc::clone(&self.reserved).try_acquire_owned()
+        {
+            *held = Some(step);
+            return Ok(());
         }
+        // What outgrows the reserved part leaves it.
+        let shared = held.take_if(|held| Arc::ptr_eq(held.semaphore(), &self.shared));
+        let have = shared.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = u32::try_from(steps - have).map_err(|_| Shed)?;
+        let mut all = Arc::clone(&self.shared).try_acquire_many_owned(missing).map_err(|_| Shed)?;
+        if let Some(shared) = shared {
+            all.merge(shared);
+        }
+        *held = Some(all);
         Ok(())
+    }
+
+    /// Gives back what `held` covers beyond `bytes`.
+    pub fn trim(held: &mut Option<OwnedSemaphorePermit>, bytes: usize) {
+        if let Some(held) = held {
+            let beyond = held.num_permits().saturating_sub(bytes.div_ceil(STEP));
+            drop(held.split(beyond));
+        }
     }
 }
 
@@ -94,9 +123,9 @@ impl Budget {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn sheds_what_would_wait_too_long_or_in_too_long_a_queue() {
-        let gate = Arc::new(Gate::new(1, 1, MAX_WAIT));
+        let gate = Arc::new(Gate::new(1, 1, Duration::from_millis(50)));
         let running = gate.enter().await.unwrap();
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
@@ -109,15 +138,42 @@ mod tests {
         assert!(gate.enter().await.is_ok());
     }
 
+    const SHARED_BYTES: usize = MAX_ANSWERS_BYTES - RESERVED_BYTES;
+
     #[test]
     fn answers_share_one_budget_and_give_it_back() {
         let budget = Budget::default();
         let (mut first, mut second) = (None, None);
-        budget.cover(&mut first, MAX_ANSWERS_BYTES - STEP).unwrap();
+        budget.cover(&mut first, SHARED_BYTES - 3 * STEP).unwrap();
         budget.cover(&mut second, 1).unwrap();
-        budget.cover(&mut second, STEP).unwrap();
-        assert!(budget.cover(&mut second, STEP + 1).is_err());
+        budget.cover(&mut second, 2 * STEP).unwrap();
+        budget.cover(&mut second, 3 * STEP).unwrap();
+        assert!(budget.cover(&mut second.take(), 4 * STEP).is_err());
         drop(first);
-        budget.cover(&mut second, STEP + 1).unwrap();
+        budget.cover(&mut second, SHARED_BYTES).unwrap();
+        Budget::trim(&mut second, STEP);
+        budget.cover(&mut None, SHARED_BYTES - STEP).unwrap();
+        assert_eq!(budget.reserved.available_permits(), RESERVED_BYTES / STEP);
+    }
+
+    #[test]
+    fn large_answers_leave_room_for_small_ones() {
+        let budget = Budget::default();
+        let mut large = None;
+        budget.cover(&mut large, SHARED_BYTES).unwrap();
+        let mut small = None;
+        budget.cover(&mut small, STEP).unwrap();
+        assert!(budget.cover(&mut None, STEP + 1).is_err());
+        let many: Vec<_> = (0..RESERVED_BYTES / STEP - 1)
+            .map(|_| {
+                let mut held = None;
+                budget.cover(&mut held, 1).unwrap();
+                held
+            })
+            .collect();
+        assert!(budget.cover(&mut None, 1).is_err());
+        drop(large);
+        budget.cover(&mut None, 1).unwrap();
+        drop(many);
     }
 }

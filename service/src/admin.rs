@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -15,8 +16,15 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::http;
+
 /// Says whether the process is ready, or what is missing.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Probes and a few scrapers; they are the last to leave and must not hold up
+/// the end.
+const BOUNDS: http::Bounds =
+    http::Bounds { connections: 64, linger: Duration::ZERO, drain: Duration::from_secs(2) };
 
 /// Binds `address` and serves until `shutdown`; `extra` adds routes.
 pub async fn serve(
@@ -28,7 +36,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
     let router = router(registry, readiness).merge(extra);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+    http::serve(listener, router, BOUNDS, shutdown).await;
     Ok(())
 }
 

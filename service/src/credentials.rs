@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 /// What a connection Secret holds besides addresses. Absent files mean no
-/// authentication and the system's certificate authorities.
+/// authentication and the well-known certificate authorities: of ClickHouse
+/// those that come with this program, of Kafka those that librdkafka finds.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     pub kafka: Option<Login>,
     pub clickhouse: Option<Login>,
-    /// PEM file with the authorities to trust instead of the system's.
+    /// PEM files with the authorities to trust instead of the well-known ones.
     pub kafka_ca: Option<PathBuf>,
     pub clickhouse_ca: Option<PathBuf>,
 }
@@ -46,14 +47,16 @@ impl Credentials {
         Ok(Self {
             kafka: login(directory, "kafka")?,
             clickhouse: login(directory, "clickhouse")?,
-            kafka_ca: existing(directory.join("kafka-ca.crt")),
-            clickhouse_ca: existing(directory.join("clickhouse-ca.crt")),
+            kafka_ca: readable(directory.join("kafka-ca.crt"))?,
+            clickhouse_ca: readable(directory.join("clickhouse-ca.crt"))?,
         })
     }
 }
 
-fn existing(path: PathBuf) -> Option<PathBuf> {
-    path.exists().then_some(path)
+/// The path if there is a file. One that is there and can't be read is an
+/// error: without it other authorities would be trusted.
+fn readable(path: PathBuf) -> anyhow::Result<Option<PathBuf>> {
+    Ok(file(&path)?.map(|_| path))
 }
 
 fn login(directory: &Path, part: &str) -> anyhow::Result<Option<Login>> {
@@ -83,5 +86,18 @@ mod tests {
         assert_eq!(found.kafka, Some(Login { username: "u".into(), password: "hunter2".into() }));
         assert_eq!(found.clickhouse, None);
         assert!(!format!("{found:?}").contains("hunter2"));
+        assert_eq!(found.clickhouse_ca, None);
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_read_is_not_an_absent_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("clickhouse-ca.crt");
+        std::fs::write(&path, "pem").unwrap();
+        assert_eq!(Credentials::read(directory.path()).unwrap().clickhouse_ca.as_ref(), Some(&path));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let error = Credentials::read(directory.path()).unwrap_err();
+        assert!(error.to_string().contains("clickhouse-ca.crt"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::StoreError;
-use crate::limits::{Budget, MAX_ANSWER_BYTES};
+use crate::limits::{Budget, MAX_ANSWER_BYTES, STEP};
 use crate::table::Column;
 
 /// One value of a row.
@@ -75,6 +75,8 @@ pub struct Encoder {
     /// Cells whose values in the last row are wanted.
     keep: Vec<usize>,
     limit: u64,
+    /// Bytes of a row besides its values, at most.
+    frame: usize,
     text: Vec<u8>,
     count: u64,
     more: bool,
@@ -97,7 +99,9 @@ pub struct Rows {
 impl Encoder {
     /// Shows at most `limit` rows; remembers the `keep` cells of the last.
     pub fn new(cells: Vec<Cell>, keep: Vec<usize>, limit: u64) -> Self {
+        let labels = cells.iter().filter_map(|cell| cell.label.as_ref());
         Self {
+            frame: labels.map(|label| label.len() + 2).sum::<usize>() + 3,
             cells,
             keep,
             limit,
@@ -125,6 +129,7 @@ impl Encoder {
             self.more = true;
             return Ok(());
         }
+        self.make_room(line.len() + self.frame);
         if self.count > 0 {
             self.text.push(b',');
         }
@@ -146,7 +151,18 @@ impl Encoder {
         if self.text.len() > MAX_ANSWER_BYTES {
             return Err(StoreError::TooLarge);
         }
-        Ok(self.budget.cover(&mut self.held, self.text.capacity())?)
+        // The buffer of a small answer may be twice as large, but not for long.
+        let bytes = if self.text.len() <= STEP { self.text.len() } else { self.text.capacity() };
+        Ok(self.budget.cover(&mut self.held, bytes)?)
+    }
+
+    /// Doubles the buffer like any other, but not beyond what an answer may have.
+    fn make_room(&mut self, bytes: usize) {
+        let (length, capacity) = (self.text.len(), self.text.capacity());
+        if capacity - length < bytes {
+            let target = (2 * capacity).min(MAX_ANSWER_BYTES).max(length + bytes);
+            self.text.reserve_exact(target - length);
+        }
     }
 
     pub(super) fn finish(self) -> Rows {
@@ -156,13 +172,16 @@ impl Encoder {
 }
 
 impl Rows {
-    /// The body `<head><rows><tail>`; what it holds of the budget is given back
-    /// when it has been sent.
+    /// The body `<head><rows><tail>`, no larger than it must be: it may take
+    /// its client a while. What it holds of the budget is given back when it
+    /// has been sent.
     pub fn into_body(self, head: &str, tail: &str) -> Bytes {
-        let Self { mut text, held, .. } = self;
+        let Self { mut text, mut held, .. } = self;
         text.reserve_exact(head.len() + tail.len());
         text.splice(0..0, head.bytes());
         text.extend(tail.bytes());
+        text.shrink_to_fit();
+        Budget::trim(&mut held, text.len());
         Bytes::from_owner(Body { text, _held: held })
     }
 }

@@ -1,8 +1,12 @@
 //! Answers and queries that would be too large.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use caudal_testbed::wait::until;
 use serde_json::json;
 
-use crate::common::{Api, Pipeline, clickhouse};
+use crate::common::{Api, Pipeline, SOON, clickhouse};
 
 #[test]
 fn an_answer_of_too_many_bytes_is_refused_whole() {
@@ -16,8 +20,42 @@ fn an_answer_of_too_many_bytes_is_refused_whole() {
     let api = Api::serve(&pipeline);
     let (status, body) = api.json("/v1/records?limit=300");
     assert_eq!((status, &body["code"]), (400, &json!("AnswerTooLarge")));
+    assert_eq!(api.metric("caudal_api_clickhouse_errors_total", ""), Some(0.0), "it did answer");
     assert_eq!(api.ok("/v1/records?limit=100")["meta"]["count"], 100);
     assert_eq!(api.ok("/v1/records?limit=300&select=id")["meta"]["count"], 300);
+}
+
+#[test]
+fn a_few_slow_readers_of_large_answers_leave_room_for_small_ones() {
+    let pipeline = Pipeline::create(clickhouse(), &["id: Int64", "text: String"], &["id"]);
+    let sink = &pipeline.plan.sink;
+    let fill = format!(
+        "INSERT INTO `{}`.`{}` SELECT number, repeat('x', 100000), 1, 0, number, now64(3) FROM numbers(150)",
+        sink.database, sink.table
+    );
+    clickhouse().query(&fill).unwrap();
+    let api = Api::serve(&pipeline);
+    let large = "/v1/records?limit=150";
+    let readers: Vec<TcpStream> = (0..3)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&api.address).unwrap();
+            write!(stream, "GET {large} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let mut start = [0; 12];
+            stream.read_exact(&mut start).unwrap();
+            assert_eq!(&start, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let (status, body) = api.json(large);
+    assert_eq!((status, &body["code"]), (503, &json!("Overloaded")));
+    assert_eq!(api.metric("caudal_api_shed_total", ""), Some(1.0));
+    for _ in 0..20 {
+        assert_eq!(api.ok("/v1/records?limit=150&select=id")["meta"]["count"], 150);
+        assert_eq!(api.ok("/data?limit=0001").as_array().unwrap().len(), 1);
+    }
+    drop(readers);
+    let room = || Ok((api.get(large).status() == 200).then_some(()));
+    until("room for a large answer", SOON, room).unwrap();
 }
 
 #[test]

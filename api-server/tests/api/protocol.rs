@@ -105,6 +105,9 @@ fn at_the_end_requests_in_flight_are_answered_and_new_ones_find_no_door() {
     // Half a request, whose rest comes after the signal.
     let mut stream = TcpStream::connect(&api.address).unwrap();
     stream.write_all(b"GET /v1/records HTTP/1.1\r\nHost: x\r\n").unwrap();
+    // The admin port waits for nobody.
+    let mut idler = TcpStream::connect(&api.admin_address).unwrap();
+    idler.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
     api.terminate();
     until("not ready", SOON, || Ok((api.admin("/readyz").0 == 503).then_some(()))).unwrap();
     // Who does not know yet is still answered.

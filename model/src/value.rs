@@ -104,18 +104,38 @@ fn date(text: &str) -> Result<Value, String> {
         .ok_or_else(|| format!("write a date like 2026-01-31, from {first} to {last}"))
 }
 
+/// Ticks since 1970 of a `DateTime64(precision)`, or `None` for what it can't
+/// hold: it has the years 1900 to 2299, and 64 bits for its ticks, which
+/// nanoseconds use up earlier.
+#[inline]
+pub fn ticks(seconds: i64, fraction: i64, precision: u8) -> Option<i64> {
+    if !(-2_208_988_800..10_413_792_000).contains(&seconds) {
+        return None;
+    }
+    seconds.checked_mul(10_i64.pow(u32::from(precision)))?.checked_add(fraction)
+}
+
+/// The last moment that [`ticks`] takes, to the second.
+pub fn last_date_time(precision: u8) -> &'static str {
+    if precision == 9 { "2262-04-11T23:47:16Z" } else { "2299-12-31T23:59:59Z" }
+}
+
 fn date_time(text: &str, precision: u8) -> Result<Value, String> {
     let wrong = || {
         format!(
-            "write a time like 2026-01-31T12:00:00Z with at most {precision} digits after the second, in 1900–2261"
+            "write a time like 2026-01-31T12:00:00Z with at most {precision} digits after the second, from the year \
+             1900 to {}",
+            last_date_time(precision)
         )
     };
     let moment = instant(text).ok_or_else(wrong)?;
-    let digits = fraction_digits(text);
-    if !(1900..=2261).contains(&chrono::Datelike::year(&moment)) || digits > usize::from(precision) {
+    let nanoseconds = moment.timestamp_subsec_nanos();
+    let fraction = i64::from(nanoseconds) / 10_i64.pow(9 - u32::from(precision));
+    let held = ticks(moment.timestamp(), fraction, precision).is_some();
+    if !held || fraction_digits(text) > usize::from(precision) {
         return Err(wrong());
     }
-    let nanoseconds = format!("{:09}", moment.timestamp_subsec_nanos());
+    let nanoseconds = format!("{nanoseconds:09}");
     let point = if precision == 0 { "" } else { "." };
     let fraction = &nanoseconds[..usize::from(precision)];
     Ok(Value::from(format!("{}{point}{fraction}", moment.format("%Y-%m-%d %H:%M:%S"))))
@@ -176,6 +196,8 @@ mod tests {
             ("Date", "2149-06-06", json!("2149-06-06")),
             ("DateTime64(3)", "2026-01-31T12:00:00.5+02:00", json!("2026-01-31 10:00:00.500")),
             ("DateTime64(0)", "2026-01-31 12:00:00", json!("2026-01-31 12:00:00")),
+            ("DateTime64(0)", "2299-12-31T23:59:59Z", json!("2299-12-31 23:59:59")),
+            ("DateTime64(9)", "2262-04-11T23:47:16.854775807Z", json!("2262-04-11 23:47:16.854775807")),
             ("UUID", "61F0C404-5CB3-11E7-907B-A6006AD3DBA0", json!("61f0c404-5cb3-11e7-907b-a6006ad3dba0")),
         ] {
             assert_eq!(parse(column_type, text), Ok(expected), "{column_type} {text:?}");
@@ -204,6 +226,8 @@ mod tests {
             ("DateTime64(3)", "2026-01-31"),
             ("DateTime64(3)", "2026-01-31T12:00:00.1234Z"),
             ("DateTime64(3)", "1899-12-31T12:00:00Z"),
+            ("DateTime64(3)", "2300-01-01T00:00:00Z"),
+            ("DateTime64(9)", "2262-04-11T23:47:16.854775808Z"),
             ("DateTime64(3)", "2016-12-31T23:59:60Z"),
             ("UUID", "61f0c4045cb311e7907ba6006ad3dba0"),
         ] {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use caudal_model::ColumnType;
+use caudal_model::value::{last_date_time, ticks};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 
 /// Says what the column takes.
@@ -94,9 +95,9 @@ fn date(text: &str) -> Result<String, Expected> {
 
 fn timestamp(text: &str, precision: u8) -> Result<String, Expected> {
     instant(text).and_then(|moment| canonical_timestamp(moment, precision)).ok_or_else(|| {
-        let last = if precision == 9 { 2261 } else { 2299 };
+        let last = last_date_time(precision);
         format!(
-            "a time of the years 1900 to {last} with at most {precision} digits of a second, as \
+            "a time from the year 1900 to {last} with at most {precision} digits of a second, as \
              2026-01-31T12:00:00Z or 2026-01-31 12:00:00 (UTC); a + of an offset is written %2B in a URL"
         )
     })
@@ -113,13 +114,13 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 fn canonical_timestamp(moment: DateTime<Utc>, precision: u8) -> Option<String> {
-    let last_year = if precision == 9 { 2261 } else { 2299 };
     let nanoseconds = moment.nanosecond();
-    let precision = usize::from(precision);
     // Leap seconds come as nanoseconds above a billion.
-    if !(1900..=last_year).contains(&moment.year()) || nanoseconds >= 1_000_000_000 {
+    if nanoseconds >= 1_000_000_000 {
         return None;
     }
+    ticks(moment.timestamp(), i64::from(nanoseconds) / 10_i64.pow(9 - u32::from(precision)), precision)?;
+    let precision = usize::from(precision);
     let digits = format!("{nanoseconds:09}");
     let (kept, lost) = digits.split_at(precision);
     if lost.bytes().any(|digit| digit != b'0') {
@@ -170,6 +171,7 @@ mod tests {
             ("DateTime64(3)", "2024-01-01 00:00:00.120000", "2024-01-01 00:00:00.120"),
             ("DateTime64(0)", "1950-06-01T00:00:00Z", "1950-06-01 00:00:00"),
             ("DateTime64(9)", "2024-01-01T00:00:00.123456789Z", "2024-01-01 00:00:00.123456789"),
+            ("DateTime64(9)", "2262-04-11T23:47:16.854775807Z", "2262-04-11 23:47:16.854775807"),
             ("UUID", "123E4567-E89B-12D3-A456-426614174000", "123e4567-e89b-12d3-a456-426614174000"),
         ] {
             assert_eq!(check(column_type, text).as_deref(), Ok(canonical), "{column_type} {text}");
@@ -202,7 +204,7 @@ mod tests {
             ("DateTime64(3)", "2024-01-01T00:00:60Z", "UTC"),
             ("DateTime64(3)", "2024-01-01T00:00:00 01:00", "%2B"),
             ("DateTime64(3)", "2300-01-01T00:00:00Z", "2299"),
-            ("DateTime64(9)", "2263-01-01T00:00:00Z", "2261"),
+            ("DateTime64(9)", "2262-04-11T23:47:16.854775808Z", "2262-04-11"),
             ("UUID", "123e4567e89b12d3a456426614174000", "UUID"),
         ] {
             let message = check(column_type, text).unwrap_err();

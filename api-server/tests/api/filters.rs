@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::common::{Api, Pipeline, clickhouse, encode};
 
 /// Type, then three ascending values: as inserted, and as filtered for.
-fn types() -> Vec<(&'static str, [Value; 3], [&'static str; 3])> {
+type Type = (&'static str, [Value; 3], [&'static str; 3]);
+
+fn types() -> Vec<Type> {
     let same = |column_type, values: [Value; 3], texts| (column_type, values, texts);
     vec![
         same("Int8", [json!(-128), json!(0), json!(127)], ["-128", "0", "127"]),
@@ -70,6 +72,15 @@ fn types() -> Vec<(&'static str, [Value; 3], [&'static str; 3])> {
             ["2024-01-01T00:00:00Z", "2024-01-01T00:00:01Z", "2024-01-01T00:00:02Z"],
         ),
         same(
+            "DateTime64(9)",
+            [
+                json!("1900-01-01T00:00:00.000000001Z"),
+                json!("2262-01-01T00:00:00.000000000Z"),
+                json!("2262-04-11T23:47:16.854775807Z"),
+            ],
+            ["1900-01-01T00:00:00.000000001Z", "2262-01-01T00:00:00Z", "2262-04-11T23:47:16.854775807Z"],
+        ),
+        same(
             "UUID",
             [
                 json!("00000000-0000-0000-0000-000000000000"),
@@ -99,8 +110,8 @@ const OPERATORS: [Operator; 6] = [
     ("lte", |row, with| row <= with),
 ];
 
-#[test]
-fn every_operator_compares_every_type_exactly_and_skips_nulls() {
+/// A table with a nullable field of each type, and three rows for it.
+fn one_of_each() -> (Vec<Type>, Pipeline, Vec<Value>) {
     let types = types();
     let fields: Vec<String> = (types.iter().enumerate())
         .map(|(number, (column_type, ..))| format!("f{number}: {column_type}?"))
@@ -108,14 +119,20 @@ fn every_operator_compares_every_type_exactly_and_skips_nulls() {
         .collect();
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
     let pipeline = Pipeline::create(clickhouse(), &fields, &["id"]);
-    let mut rows: Vec<Value> = Vec::new();
-    for row in 0..3 {
+    let row = |row: usize| {
         let mut value = json!({"id": row, "word": WORDS[row], "flag": row == 2});
         for (number, (_, values, _)) in types.iter().enumerate() {
             value[format!("f{number}")] = values[row].clone();
         }
-        rows.push(value);
-    }
+        value
+    };
+    let rows = (0..3).map(row).collect();
+    (types, pipeline, rows)
+}
+
+#[test]
+fn every_operator_compares_every_type_exactly_and_skips_nulls() {
+    let (types, pipeline, mut rows) = one_of_each();
     rows.push(json!({"id": 3, "word": "~", "flag": true}));
     pipeline.insert(clickhouse(), &rows, |number| (0, number));
     let api = Api::serve(&pipeline);
@@ -143,22 +160,7 @@ fn every_operator_compares_every_type_exactly_and_skips_nulls() {
 
 #[test]
 fn values_come_out_as_they_went_in() {
-    let types = types();
-    let fields: Vec<String> = (types.iter().enumerate())
-        .map(|(number, (column_type, ..))| format!("f{number}: {column_type}?"))
-        .chain(["id: Int64".to_owned(), "word: LowCardinality(String)".to_owned(), "flag: Bool".to_owned()])
-        .collect();
-    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-    let pipeline = Pipeline::create(clickhouse(), &fields, &["id"]);
-    let rows: Vec<Value> = (0..3)
-        .map(|row| {
-            let mut value = json!({"id": row, "word": WORDS[row], "flag": row == 2});
-            for (number, (_, values, _)) in types.iter().enumerate() {
-                value[format!("f{number}")] = values[row].clone();
-            }
-            value
-        })
-        .collect();
+    let (types, pipeline, rows) = one_of_each();
     pipeline.insert(clickhouse(), &rows, |number| (0, number));
     let api = Api::serve(&pipeline);
     for (row, inserted) in rows.iter().enumerate() {

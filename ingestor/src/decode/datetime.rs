@@ -1,5 +1,7 @@
 //! Texts → days and ticks since 1970 (proleptic Gregorian, UTC).
 
+use caudal_model::value;
+
 use super::reject::Reason;
 
 /// `YYYY-MM-DD` → days, within what `Date` holds (to 2149-06-06).
@@ -28,13 +30,7 @@ pub fn ticks(text: &[u8], precision: u8, minutes: &mut Minute) -> Result<i64, Re
     }
     let (fraction, rest) = fraction(&text[19..], precision)?;
     let seconds = start + second - zone(rest)?;
-    // 1900-01-01 to 2299-12-31, the range of DateTime64.
-    if !(-2_208_988_800..10_413_792_000).contains(&seconds) {
-        return Err(Reason::OutOfRange);
-    }
-    let unit = 10_i64.pow(u32::from(precision));
-    let ticks = seconds.checked_mul(unit).and_then(|ticks| ticks.checked_add(fraction));
-    ticks.ok_or(Reason::OutOfRange)
+    value::ticks(seconds, fraction, precision).ok_or(Reason::OutOfRange)
 }
 
 /// Remembers the last minute: neighbours in a topic mostly share it.

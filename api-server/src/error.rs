@@ -35,25 +35,36 @@ pub enum Code {
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub code: Code,
-    pub status: StatusCode,
     pub detail: String,
     pub errors: Vec<ParameterError>,
     /// For the log only.
     pub cause: Option<String>,
-    /// Answer `{"error": …}`.
-    pub plain: bool,
+    /// We refused the request ourselves, since too much was asked at once.
+    pub shed: bool,
+}
+
+/// How a route tells its problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `application/problem+json`.
+    Problem,
+    /// `{"error": …}` and the codes of the systems before Caudal: 500 whenever
+    /// the database fails.
+    Plain,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let status = code.status();
-        Self { code, status, detail: detail.into(), errors: Vec::new(), cause: None, plain: false }
+        Self { code, detail: detail.into(), errors: Vec::new(), cause: None, shed: false }
     }
 
     pub fn parameters(errors: Vec<ParameterError>) -> Self {
-        let names: Vec<_> =
-            errors.iter().map(|error| format!("{}: {}", error.parameter, error.detail)).collect();
-        Self { errors, ..Self::new(Code::InvalidParameter, names.join("; ")) }
+        let more = match errors.len() {
+            0 | 1 => String::new(),
+            several => format!(" (and {} more)", several - 1),
+        };
+        let first = errors.first().map(|error| format!("{}: {}{more}", error.parameter, error.detail));
+        Self { errors, ..Self::new(Code::InvalidParameter, first.unwrap_or_default()) }
     }
 
     pub fn uri_too_long() -> Self {
@@ -64,38 +75,28 @@ impl Problem {
         Self::new(Code::UriTooLong, detail)
     }
 
-    /// The form and the codes of the systems before Caudal: 500 whenever the
-    /// database fails.
-    #[must_use]
-    pub fn into_plain(mut self) -> Self {
-        if matches!(self.code, Code::DatabaseUnavailable | Code::DatabaseTimeout) {
-            self.status = StatusCode::INTERNAL_SERVER_ERROR;
-        }
-        self.plain = true;
-        self
-    }
-
     /// The final answer.
-    pub fn render(&self, request_id: &str) -> Response {
-        let Self { code, status, detail, errors, cause: _, plain } = self;
-        let (content_type, body) = if *plain {
-            ("application/json", serde_json::json!({"error": detail}))
-        } else {
-            let mut body = serde_json::json!({
-                "type": format!("{TYPES}{}", code.anchor()),
-                "title": code.title(),
-                "status": status.as_u16(),
-                "detail": detail,
-                "code": code,
-                "request_id": request_id,
-            });
-            if !errors.is_empty() {
-                body["errors"] = serde_json::json!(errors);
+    pub fn render(&self, request_id: &str, form: Form) -> Response {
+        let Self { code, detail, errors, cause: _, shed: _ } = self;
+        let status = code.status(form);
+        let (content_type, body) = match form {
+            Form::Plain => ("application/json", serde_json::json!({"error": detail})),
+            Form::Problem => {
+                let mut body = serde_json::json!({
+                    "type": format!("{TYPES}{}", code.anchor()),
+                    "title": code.title(),
+                    "status": status.as_u16(),
+                    "detail": detail,
+                    "code": code,
+                    "request_id": request_id,
+                });
+                if !errors.is_empty() {
+                    body["errors"] = serde_json::json!(errors);
+                }
+                ("application/problem+json", body)
             }
-            ("application/problem+json", body)
         };
-        let mut response =
-            (*status, [(header::CONTENT_TYPE, content_type)], body.to_string()).into_response();
+        let mut response = (status, [(header::CONTENT_TYPE, content_type)], body.to_string()).into_response();
         if let Some(seconds) = code.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
@@ -105,7 +106,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = Response::default();
         response.extensions_mut().insert(self);
         response
     }
@@ -132,7 +133,10 @@ impl From<StoreError> for Problem {
                 Code::AnswerTooLarge,
                 "the answer would be too large; ask for fewer rows (limit) or fields (select)",
             ),
-            StoreError::Refused(_) | StoreError::SettingsForbidden(_) | StoreError::Malformed(_) => {
+            StoreError::Refused(_)
+            | StoreError::SettingsForbidden(_)
+            | StoreError::CutsShort(_)
+            | StoreError::Malformed(_) => {
                 (Code::Internal, "the query failed; the request id finds the reason in the server's log")
             }
         };
@@ -142,13 +146,16 @@ impl From<StoreError> for Problem {
             cause = format!("{cause}: {inner}");
             source = inner.source();
         }
-        Self { cause: Some(cause), ..Self::new(code, detail) }
+        Self { cause: Some(cause), shed: matches!(error, StoreError::Shed(_)), ..Self::new(code, detail) }
     }
 }
 
 impl Code {
-    fn status(self) -> StatusCode {
+    fn status(self, form: Form) -> StatusCode {
         match self {
+            Self::DatabaseUnavailable | Self::DatabaseTimeout if form == Form::Plain => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::InvalidParameter | Self::AnswerTooLarge | Self::QueryTooExpensive => {
                 StatusCode::BAD_REQUEST
             }
@@ -205,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn renders_a_problem_and_hides_its_cause() {
         let problem = Problem::from(StoreError::Refused("Code: 60. secret".into()));
-        let response = problem.render("r-1");
+        let response = problem.render("r-1", Form::Problem);
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let body = body(response).await;
@@ -216,8 +223,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_plain_problem_is_an_error_text_and_500_when_the_database_fails() {
-        let problem = Problem::from(StoreError::NoAnswer(std::time::Duration::ZERO)).into_plain();
-        let response = problem.render("r-1");
+        let problem = Problem::from(StoreError::NoAnswer(std::time::Duration::ZERO));
+        let response = problem.render("r-1", Form::Plain);
         assert_eq!(response.status(), 500);
         let body = body(response).await;
         assert_eq!(body.as_object().unwrap().len(), 1);
@@ -226,7 +233,7 @@ mod tests {
 
     #[test]
     fn overload_says_when_to_come_back() {
-        let response = Problem::from(StoreError::from(Shed)).render("r");
+        let response = Problem::from(StoreError::from(Shed)).render("r", Form::Problem);
         assert_eq!(
             (response.status().as_u16(), &response.headers()["retry-after"]),
             (503, &"1".parse().unwrap())

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::error::{Code, Problem};
+use crate::error::{Form, Problem};
 use crate::limits::{MAX_CURSOR_BYTES, MAX_URI_BYTES};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,7 +21,8 @@ const MAX_REQUEST_ID: usize = 128;
 /// The route of requests that match none.
 const NO_ROUTE: &str = "other";
 
-pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Routes of one [`Form`] share a layer.
+pub async fn observe(State((app, form)): State<(Arc<App>, Form)>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let _in_flight = app.metrics.request();
     let request_id = request_id(request.headers());
@@ -32,10 +33,10 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
 
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
-        if problem.code == Code::Overloaded {
+        if problem.shed {
             app.metrics.shed();
         }
-        let rendered = problem.render(&request_id);
+        let rendered = problem.render(&request_id, form);
         let allow = response.headers_mut().remove(axum::http::header::ALLOW);
         response = rendered;
         if let Some(allow) = allow {
@@ -48,7 +49,9 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
     let (status, after) = (response.status(), started.elapsed());
     app.metrics.answered(&route, status.as_u16(), after);
     let milliseconds = after.as_secs_f64() * 1000.0;
-    if status.is_server_error() {
+    // What is shed comes in crowds, and a metric counts it.
+    let shed = problem.as_ref().is_some_and(|problem| problem.shed);
+    if status.is_server_error() && !shed {
         let cause = problem.and_then(|problem| problem.cause).unwrap_or_default();
         tracing::warn!(request_id, route, status = status.as_u16(), milliseconds, cause, "request failed");
     } else {

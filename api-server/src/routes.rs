@@ -7,6 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 
 use crate::app::App;
+use crate::error::Form;
 use crate::handlers::{alias, document, fallback, records, watermark};
 use crate::observe::observe;
 
@@ -17,21 +18,24 @@ pub const WATERMARK: &str = "/v1/watermark";
 pub const OPENAPI: &str = "/openapi.json";
 
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new()
+    let own = Router::new()
         .route(RECORDS, get(records::list))
         .route(RECORD, get(records::by_key))
         .route(SCHEMA, get(document::schema))
         .route(WATERMARK, get(watermark::show))
-        .route(OPENAPI, get(document::openapi));
+        .route(OPENAPI, get(document::openapi))
+        .fallback(fallback::unknown_path);
+    let mut aliases = Router::new();
     for entry in &app.aliases {
         let limit = crate::alias::default_limit(entry);
-        router = router
+        aliases = aliases
             .route(&entry.path, get(async move |app, query| alias::list(limit, app, query).await))
             .route(&format!("{}/{{key}}", entry.path), get(alias::by_key));
     }
-    router
-        .fallback(fallback::unknown_path)
-        .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(Arc::clone(&app), observe))
-        .with_state(app)
+    let observed = |routes: Router<Arc<App>>, form| {
+        routes
+            .method_not_allowed_fallback(fallback::method_not_allowed)
+            .layer(from_fn_with_state((Arc::clone(&app), form), observe))
+    };
+    observed(own, Form::Problem).merge(observed(aliases, Form::Plain)).with_state(app)
 }

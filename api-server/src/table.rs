@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 
-use caudal_model::ddl::quote_identifier;
+use caudal_model::ddl::{self, METADATA_COLUMNS, quote_identifier};
 use caudal_model::plan::Field;
 use caudal_model::{ColumnType, Plan};
+
+use crate::routes::SCHEMA;
 
 /// Index into [`Table::columns`].
 pub type ColumnId = usize;
@@ -54,10 +56,13 @@ pub enum TableError {
 }
 
 /// Where a row comes from: the columns after the fields, in table order.
-pub const SOURCE: &str = "_kafka_source";
-pub const PARTITION: &str = "_kafka_partition";
-pub const OFFSET: &str = "_kafka_offset";
-pub const TIMESTAMP: &str = "_kafka_timestamp";
+pub const SOURCE: &str = METADATA_COLUMNS[0].name;
+pub const PARTITION: &str = METADATA_COLUMNS[1].name;
+pub const OFFSET: &str = METADATA_COLUMNS[2].name;
+pub const TIMESTAMP: &str = METADATA_COLUMNS[3].name;
+
+/// Names that a message lists.
+const MAX_NAMES: usize = 24;
 
 impl Table {
     pub fn from_plan(plan: &Plan) -> Result<Self, TableError> {
@@ -101,9 +106,12 @@ impl Table {
         &self.columns[self.field_count..]
     }
 
-    /// The names a request may use, for messages.
+    /// The names a request may use, for messages; of many only the first.
     pub fn names(&self) -> String {
-        self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+        let shown: Vec<_> = self.columns.iter().take(MAX_NAMES).map(|column| column.name.as_str()).collect();
+        let rest = self.columns.len() - shown.len();
+        let more = if rest > 0 { format!(" and {rest} more, see {SCHEMA}") } else { String::new() };
+        shown.join(", ") + &more
     }
 }
 
@@ -139,16 +147,9 @@ impl Column {
 }
 
 fn metadata_columns() -> [Column; 4] {
-    let timestamp = ColumnType::DateTime64 { precision: 3, timezone: Some("UTC".to_owned()) };
-    [
-        (SOURCE, ColumnType::UInt64),
-        (PARTITION, ColumnType::Int32),
-        (OFFSET, ColumnType::Int64),
-        (TIMESTAMP, timestamp),
-    ]
-    .map(|(name, column_type)| Column {
+    METADATA_COLUMNS.map(|ddl::Column { name, column_type }| Column {
         name: name.to_owned(),
-        column_type,
+        column_type: column_type.parse().expect("the types of our own columns are types"),
         nullable: false,
         default: None,
         quoted: quote_identifier(name),
@@ -203,6 +204,14 @@ pub(crate) mod tests {
         let names: Vec<_> = table.unique_order.iter().map(|id| table.columns[*id].name.as_str()).collect();
         assert_eq!(names, ["name", SOURCE, PARTITION, OFFSET]);
         assert_eq!(table.quoted, "`shop`.`orders`");
+    }
+
+    #[test]
+    fn lists_few_of_many_names() {
+        let fields: Vec<String> = (0..256).map(|number| format!("f{number}: Int8")).collect();
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let names = table(&fields, &["f0"]).names();
+        assert!(names.ends_with("f23 and 236 more, see /v1/schema"), "{names}");
     }
 
     #[test]

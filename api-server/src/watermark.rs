@@ -8,11 +8,12 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::app::App;
+use crate::limits::{MAX_WAIT, Shed};
 use crate::query;
 use crate::store::StoreError;
 
-/// A watermark of this age still goes into answers: it is an earlier, still
-/// true one.
+/// A watermark of this age is an answer still: it is an earlier, still true
+/// one, and many who ask at once share it.
 const MAX_AGE: Duration = Duration::from_secs(1);
 /// How long an answer's rows wait for a newer watermark.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,7 +54,7 @@ pub struct PartitionMark {
     pub account: Account,
 }
 
-/// What became of all messages of a partition so far.
+/// What became of messages of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
     pub rows: i64,
@@ -62,6 +63,22 @@ pub struct Account {
     pub filtered: i64,
     /// Deleted by Kafka before they were read.
     pub gap: i64,
+}
+
+impl Account {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            dead_letters: self.dead_letters + other.dead_letters,
+            filtered: self.filtered + other.filtered,
+            gap: self.gap + other.gap,
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        let Self { rows, dead_letters, filtered, gap } = other;
+        self.plus(Self { rows: -rows, dead_letters: -dead_letters, filtered: -filtered, gap: -gap })
+    }
 }
 
 /// The last range of a partition. Times are milliseconds since 1970.
@@ -73,9 +90,21 @@ struct Range {
     newest_message: Option<i64>,
     oldest_message: Option<i64>,
     stored_at: i64,
+    /// Its messages.
+    account: Account,
+    /// Those of the ranges before it.
+    before: Account,
 }
 
 impl Range {
+    /// Adds what is known of the ranges before `earlier`, the first that was
+    /// read this time: once another follows, a range stays as it is.
+    fn after(mut self, earlier: &Self) -> Self {
+        self.newest_message = self.newest_message.max(earlier.newest_message);
+        self.before = self.before.plus(earlier.before);
+        self
+    }
+
     fn lag(&self) -> i64 {
         (self.high_watermark - self.next_offset).max(0)
     }
@@ -104,15 +133,19 @@ struct State {
     ranges: BTreeMap<i32, Range>,
     /// When it was last asked for, also in vain.
     asked: Option<Instant>,
+    /// When `ranges` last came.
+    read: Option<Instant>,
 }
 
 impl Cache {
-    /// The watermark now.
+    /// The watermark now, or one of a moment ago. Whoever can't have it soon,
+    /// since another waits for the database, is shed.
     pub async fn current(&self, app: &App) -> Result<Watermark, StoreError> {
-        let mut state = self.0.lock().await;
-        refresh(&mut state, app).await?;
-        let accounts = accounts(app).await?;
-        Ok(watermark(&state.ranges, &accounts))
+        let mut state = tokio::time::timeout(MAX_WAIT, self.0.lock()).await.map_err(|_| Shed)?;
+        if state.read.is_none_or(|at| at.elapsed() > MAX_AGE) {
+            refresh(&mut state, app).await?;
+        }
+        Ok(watermark(&state.ranges))
     }
 
     /// The overall message time for an answer's `meta`; `None` while unknown.
@@ -154,31 +187,17 @@ async fn refresh(state: &mut State, app: &App) -> Result<(), StoreError> {
             Ok(())
         })
         .await?;
-    for (partition, mut range) in found {
-        let before = state.ranges.get(&partition).and_then(|range| range.newest_message);
-        range.newest_message = range.newest_message.max(before);
+    for (partition, range) in found {
+        let range = match state.ranges.get(&partition) {
+            Some(earlier) => range.after(earlier),
+            None => range,
+        };
         state.ranges.insert(partition, range);
     }
     state.asked = Some(Instant::now());
+    state.read = state.asked;
     metrics.watermark(message_time(&state.ranges));
     Ok(())
-}
-
-async fn accounts(app: &App) -> Result<BTreeMap<i32, Account>, StoreError> {
-    let mut accounts = BTreeMap::new();
-    app.store
-        .lines(&query::accounts(&app.table), |line| {
-            let [Some(partition), Some(rows), Some(dead_letters), Some(filtered), Some(gap)] =
-                numbers(line)?[..]
-            else {
-                return Err(malformed());
-            };
-            let partition = i32::try_from(partition).map_err(|_| malformed())?;
-            accounts.insert(partition, Account { rows, dead_letters, filtered, gap });
-            Ok(())
-        })
-        .await?;
-    Ok(accounts)
 }
 
 fn malformed() -> StoreError {
@@ -192,6 +211,8 @@ fn numbers(line: &str) -> Result<Vec<Option<i64>>, StoreError> {
 }
 
 fn parse(line: &str) -> Result<(i32, Range), StoreError> {
+    let numbers = numbers(line)?;
+    let (range, accounts) = numbers.split_at_checked(7).ok_or_else(malformed)?;
     let [
         Some(partition),
         Some(first_offset),
@@ -200,10 +221,12 @@ fn parse(line: &str) -> Result<(i32, Range), StoreError> {
         newest,
         oldest,
         Some(stored_at),
-    ] = numbers(line)?[..]
+    ] = *range
     else {
         return Err(malformed());
     };
+    let (all, last) = accounts.split_at_checked(4).ok_or_else(malformed)?;
+    let (all, last) = (account(all)?, account(last)?);
     let partition = i32::try_from(partition).map_err(|_| malformed())?;
     let range = Range {
         first_offset,
@@ -212,8 +235,17 @@ fn parse(line: &str) -> Result<(i32, Range), StoreError> {
         newest_message: newest,
         oldest_message: oldest,
         stored_at,
+        account: last,
+        before: all.minus(last),
     };
     Ok((partition, range))
+}
+
+fn account(numbers: &[Option<i64>]) -> Result<Account, StoreError> {
+    let [Some(rows), Some(dead_letters), Some(filtered), Some(gap)] = *numbers else {
+        return Err(malformed());
+    };
+    Ok(Account { rows, dead_letters, filtered, gap })
 }
 
 /// A partition without lag holds nothing back, or one without traffic would
@@ -223,7 +255,7 @@ fn message_time(ranges: &BTreeMap<i32, Range>) -> Option<i64> {
     behind.unwrap_or_else(|| ranges.values().filter_map(|range| range.newest_message).max())
 }
 
-fn watermark(ranges: &BTreeMap<i32, Range>, accounts: &BTreeMap<i32, Account>) -> Watermark {
+fn watermark(ranges: &BTreeMap<i32, Range>) -> Watermark {
     let last = ranges.values().max_by_key(|range| range.stored_at);
     let overall = Mark {
         message_time: message_time(ranges).map(rfc3339),
@@ -237,7 +269,7 @@ fn watermark(ranges: &BTreeMap<i32, Range>, accounts: &BTreeMap<i32, Account>) -
             partition: *partition,
             next_offset: range.next_offset,
             mark: range.mark(),
-            account: accounts.get(partition).copied().unwrap_or_default(),
+            account: range.before.plus(range.account),
         })
         .collect();
     Watermark { overall, partitions }
@@ -254,13 +286,25 @@ mod tests {
     use super::*;
 
     fn ranges(lines: &[&str]) -> BTreeMap<i32, Range> {
-        lines.iter().map(|line| parse(line).unwrap()).collect()
+        let counted = |line: &&str| parse(&line.replace(']', ", 0, 0, 0, 0, 0, 0, 0, 0]")).unwrap();
+        lines.iter().map(counted).collect()
+    }
+
+    #[test]
+    fn accounts_add_up_from_refresh_to_refresh() {
+        // Ranges of 10, 5 and 2 rows; the second is read again with 6.
+        let (_, first) = parse("[0, 10, 15, 15, 5, 1, 9, 15, 1, 0, 0, 5, 1, 0, 0]").unwrap();
+        assert_eq!(first.before, Account { rows: 10, ..Account::default() });
+        let (_, second) = parse("[0, 16, 18, 18, 5, 1, 9, 8, 1, 0, 0, 2, 0, 0, 0]").unwrap();
+        let second = second.after(&first);
+        let all = watermark(&BTreeMap::from([(0, second)])).partitions[0].account;
+        assert_eq!(all, Account { rows: 18, dead_letters: 1, filtered: 0, gap: 0 });
     }
 
     #[test]
     fn a_partition_that_lags_holds_the_watermark_back() {
         let ranges = ranges(&["[0, 0, 10, 10, 5000, 1000, 6000]", "[1, 0, 10, 15, 2000, 1500, \"3500\"]"]);
-        let watermark = watermark(&ranges, &BTreeMap::new());
+        let watermark = watermark(&ranges);
         assert_eq!(watermark.overall.message_time.as_deref(), Some("1970-01-01T00:00:02.000Z"));
         assert_eq!(watermark.overall.lag, 5);
         assert_eq!(watermark.overall.freshness_seconds, Some(5.0));
@@ -270,21 +314,24 @@ mod tests {
     #[test]
     fn a_quiet_partition_without_lag_does_not() {
         let ranges = ranges(&["[0, 0, 10, 10, 5000, 1000, 6000]", "[1, 0, 3, 3, null, null, 3500]"]);
-        assert_eq!(
-            watermark(&ranges, &BTreeMap::new()).overall.message_time.as_deref(),
-            Some("1970-01-01T00:00:05.000Z")
-        );
+        assert_eq!(watermark(&ranges).overall.message_time.as_deref(), Some("1970-01-01T00:00:05.000Z"));
     }
 
     #[test]
     fn an_empty_ledger_knows_nothing() {
-        let watermark = watermark(&BTreeMap::new(), &BTreeMap::new());
+        let watermark = watermark(&BTreeMap::new());
         assert_eq!(watermark, Watermark { overall: Mark::default(), partitions: vec![] });
     }
 
     #[test]
     fn other_answers_are_errors() {
-        for line in ["[]", "[1, 2]", "[0, null, 1, 1, 1, 1, 1]", "Code: 1"] {
+        for line in [
+            "[]",
+            "[1, 2]",
+            "[0, 0, 1, 1, 1, 1, 1]",
+            "[0, null, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]",
+            "Code: 1",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

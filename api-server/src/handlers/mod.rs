@@ -41,21 +41,25 @@ async fn fetch(app: &App, query: &Query) -> Result<Rows, StoreError> {
     app.store.rows(&statement, encoder).await
 }
 
-/// The newest row with this key and how many have it; `None` if none has.
-async fn fetch_by_key(app: &App, key: KeyPath) -> Result<Option<(Rows, u64)>, Problem> {
+/// A path's key as a value of its column.
+fn read_key(app: &App, key: KeyPath) -> Result<String, Problem> {
     let Path(text) = key.map_err(|_| wrong_key("it is not percent-encoded UTF-8".to_owned()))?;
     let column = &app.table.columns[app.table.key];
-    let key = query::parse_value(&column.column_type, &text).map_err(|expected| {
+    query::parse_value(&column.column_type, &text).map_err(|expected| {
         wrong_key(format!("{} is {} and takes {expected}", column.name, column.column_type))
-    })?;
-    let statement = query::record_by_key(&app.table, &key);
+    })
+}
+
+/// The newest row with this key and how many have it.
+async fn fetch_by_key(app: &App, key: &str) -> Result<(Rows, u64), Problem> {
+    let statement = query::record_by_key(&app.table, key);
     let mut cells = vec![Cell::hidden(CellKind::Number)];
     cells.extend(app.table.fields().iter().map(Cell::shown));
     let rows = app.store.rows(&statement, Encoder::new(cells, vec![0], 1)).await?;
     let matches = rows.kept.first().cloned().flatten().and_then(|text| text.parse().ok());
     match matches {
-        Some(0) => Ok(None),
-        Some(matches) => Ok(Some((rows, matches))),
+        Some(0) => Err(no_record()),
+        Some(matches) => Ok((rows, matches)),
         None => Err(StoreError::Malformed("no number of matches".to_owned()).into()),
     }
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::{KeyPath, fetch, fetch_by_key, json, no_record};
+use super::{KeyPath, fetch, fetch_by_key, json, read_key};
 use crate::app::App;
 use crate::cursor;
 use crate::error::Problem;
@@ -56,8 +56,9 @@ pub async fn list(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> Resul
 
 pub async fn by_key(State(app): State<Arc<App>>, key: KeyPath) -> Result<Response, Problem> {
     let started = Instant::now();
+    let key = read_key(&app, key)?;
     let watermark = app.watermark.recent(&app).await;
-    let (row, count) = fetch_by_key(&app, key).await?.ok_or_else(no_record)?;
+    let (row, count) = fetch_by_key(&app, &key).await?;
     let meta = RecordMeta { count, elapsed_ms: milliseconds(started), watermark };
     Ok(json(row.into_body("{\"data\":", &format!(",\"meta\":{}}}", text(&meta)))))
 }

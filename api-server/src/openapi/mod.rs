@@ -24,9 +24,9 @@ pub fn document(pipeline: &PipelineId, table: &Table, aliases: &[Alias]) -> Valu
         plain_get("getWatermark", "Up to where everything is stored", "Watermark", &DATABASE_PROBLEMS),
     );
     add(OPENAPI, openapi());
-    for entry in aliases {
-        add(&entry.path, alias_list(entry));
-        add(&format!("{}/{{key}}", entry.path), alias_by_key(entry, table));
+    for (number, entry) in aliases.iter().enumerate() {
+        add(&entry.path, alias_list(number, entry));
+        add(&format!("{}/{{key}}", entry.path), alias_by_key(number, entry, table));
     }
     json!({
         "openapi": "3.1.0",
@@ -102,12 +102,12 @@ fn openapi() -> Value {
     })
 }
 
-fn alias_list(entry: &Alias) -> Value {
+fn alias_list(number: usize, entry: &Alias) -> Value {
     let limit = alias::default_limit(entry);
     json!({
-        "operationId": format!("list{}", camel_case(&entry.path)),
+        "operationId": format!("list{}", alias_name(number, entry)),
         "summary": format!("The bare list of rows, {limit} unless `limit` says otherwise"),
-        "parameters": [reference("parameters", "limit"), reference("parameters", "offset")],
+        "parameters": [parameters::limit(limit), reference("parameters", "offset")],
         "responses": with_errors(
             json!({"200": {
                 "description": "Rows",
@@ -118,22 +118,23 @@ fn alias_list(entry: &Alias) -> Value {
     })
 }
 
-fn alias_by_key(entry: &Alias, table: &Table) -> Value {
+fn alias_by_key(number: usize, entry: &Alias, table: &Table) -> Value {
     json!({
-        "operationId": format!("get{}", camel_case(&entry.path)),
+        "operationId": format!("get{}", alias_name(number, entry)),
         "summary": "The newest row with this key, bare",
         "parameters": [parameters::key(table)],
         "responses": with_errors(
             json!({"200": {"description": "The row", "content": content(&reference("schemas", "Record"))}}),
-            &["404", "500", "503"],
+            &["400", "404", "500", "503"],
         ),
     })
 }
 
-/// `/old/orders` → `OldOrders`.
-fn camel_case(path: &str) -> String {
-    let mut out = String::new();
-    for word in path.split(|c: char| !c.is_ascii_alphanumeric()) {
+/// `/old/orders` → `Alias1OldOrders`. The number keeps it apart from the API's
+/// own names and from those of paths that differ in punctuation only.
+fn alias_name(number: usize, entry: &Alias) -> String {
+    let mut out = format!("Alias{}", number + 1);
+    for word in entry.path.split(|c: char| !c.is_ascii_alphanumeric()) {
         let mut letters = word.chars();
         out.extend(letters.next().map(|first| first.to_ascii_uppercase()));
         out.extend(letters);

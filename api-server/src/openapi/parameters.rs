@@ -19,10 +19,7 @@ pub fn components(table: &Table) -> Value {
              Nulls come last",
         ),
     );
-    all.insert(
-        "limit".to_owned(),
-        query("limit", "Rows of the answer at most", &number(1, MAX_LIMIT, DEFAULT_LIMIT)),
-    );
+    all.insert("limit".to_owned(), limit(DEFAULT_LIMIT));
     all.insert("offset".to_owned(), query("offset", "Rows to skip", &number(0, MAX_OFFSET, 0)));
     let text = json!({"type": "string"});
     all.insert(
@@ -40,6 +37,11 @@ pub fn references(table: &Table) -> Value {
     let named = ["select", "order", "limit", "offset", "cursor"].map(str::to_owned);
     let filters = table.columns.iter().map(component);
     named.into_iter().chain(filters).map(|name| reference("parameters", &name)).collect()
+}
+
+/// `limit`, where its default is this.
+pub fn limit(default: u64) -> Value {
+    query("limit", "Rows of the answer at most", &number(1, MAX_LIMIT, default))
 }
 
 /// `{key}` of a path.

@@ -11,7 +11,8 @@ fn example() -> Value {
         "ok: Bool?",
     ];
     let plan = plan(&fields, &["id"]);
-    let aliases = plan.api.clone().unwrap().aliases;
+    let aliases =
+        ["/records", "/data", "/a-b", "/a/b"].map(|path| Alias { path: path.to_owned(), limit: Some(10) });
     document(&plan.pipeline, &table(&fields, &["id"]), &aliases)
 }
 
@@ -55,8 +56,9 @@ fn shows_a_reserved_name_in_quotes_and_operations_with_different_ids() {
     );
     let paths = document["paths"].as_object().unwrap();
     let mut ids: Vec<_> = paths.values().map(|path| path["get"]["operationId"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 7);
+    assert_eq!(ids.len(), 5 + 2 * 4);
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 7);
+    assert_eq!(ids.len(), 5 + 2 * 4);
+    assert_eq!(paths["/data"]["get"]["parameters"][0]["schema"]["default"], 10);
 }

@@ -1,5 +1,6 @@
 //! `operator.value` + column → [`Filter`].
 
+use super::parse::shorten;
 use super::{MAX_IN_VALUES, list, value};
 use crate::table::{Column, ColumnId};
 
@@ -66,7 +67,8 @@ pub enum FilterError {
 pub fn parse(column: &Column, text: &str) -> Result<Comparison, FilterError> {
     let unknown = |name: &str| {
         FilterError::UnknownOperator(format!(
-            "{name:?} is no operator; write {0}=<operator>.<value> with one of {OPERATORS}, such as {0}=eq.<value>",
+            "{:?} is no operator; write {1}=<operator>.<value> with one of {OPERATORS}, such as {1}=eq.<value>",
+            shorten(name),
             column.name
         ))
     };

@@ -12,8 +12,8 @@ use crate::table::ColumnId;
 
 pub use errors::{ErrorCode, ParameterError};
 pub use filter::{Comparison, Filter, OPERATORS, Operator};
-pub use parse::{Defaults, RESERVED, parse, parse_page};
-pub use sql::{Statement, accounts, record_by_key, records, watermark};
+pub use parse::{RESERVED, decode, parse, parse_page};
+pub use sql::{Statement, fixed, record_by_key, records, watermark};
 pub use value::parse as parse_value;
 
 /// Rows per answer without `limit`.
@@ -26,6 +26,8 @@ pub const MAX_OFFSET: u64 = 100_000;
 pub const MAX_FILTERS: usize = 32;
 /// Values of one `in` list.
 pub const MAX_IN_VALUES: usize = 200;
+/// Wrong parameters that are named; what comes after them is not read.
+pub const MAX_ERRORS: usize = 8;
 /// Terms of `order`.
 pub const MAX_ORDER_TERMS: usize = 8;
 

@@ -1,24 +1,16 @@
-//! Query string → [`Query`], or every parameter that is wrong.
+//! Query string → [`Query`], or the first parameters that are wrong.
+
+use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
 use super::errors::{ErrorCode, ParameterError};
 use super::filter::{self, Filter, FilterError};
-use super::{DEFAULT_LIMIT, MAX_FILTERS, MAX_LIMIT, MAX_OFFSET, MAX_ORDER_TERMS, Query, Term, list};
+use super::{
+    DEFAULT_LIMIT, MAX_ERRORS, MAX_FILTERS, MAX_LIMIT, MAX_OFFSET, MAX_ORDER_TERMS, Query, Term, list,
+};
 use crate::cursor;
 use crate::table::{ColumnId, Table};
-
-/// What a path sets when the client does not.
-#[derive(Clone, Copy, Debug)]
-pub struct Defaults {
-    pub limit: u64,
-}
-
-impl Default for Defaults {
-    fn default() -> Self {
-        Self { limit: DEFAULT_LIMIT }
-    }
-}
 
 /// Names with a meaning of their own. A column of such a name is reached in
 /// quotes: `"order"=gt.1`.
@@ -31,21 +23,23 @@ const ECHO: usize = 80;
 
 /// Reads every parameter of `/v1/records`.
 pub fn parse(table: &Table, raw: &str) -> Result<Query, Vec<ParameterError>> {
-    let mut reader = Reader::new(table, Defaults::default());
+    let mut reader = Reader::new(table, DEFAULT_LIMIT, "follow meta.next_cursor");
     reader.read(raw, Reader::records_parameter);
     reader.finish()
 }
 
-/// Reads `limit` and `offset`, all that an alias takes.
-pub fn parse_page(table: &Table, raw: &str, defaults: Defaults) -> Result<Query, Vec<ParameterError>> {
-    let mut reader = Reader::new(table, defaults);
+/// Reads `limit` and `offset`, all that an alias takes; `limit` is its default.
+pub fn parse_page(table: &Table, raw: &str, limit: u64) -> Result<Query, Vec<ParameterError>> {
+    let mut reader = Reader::new(table, limit, "walk /v1/records, which has cursors");
     reader.read(raw, Reader::page_parameter);
     reader.finish()
 }
 
 struct Reader<'a> {
     table: &'a Table,
-    defaults: Defaults,
+    default_limit: u64,
+    /// What leads beyond the largest offset.
+    deeper: &'static str,
     select: Option<Vec<ColumnId>>,
     order: Option<Vec<Term>>,
     limit: Option<u64>,
@@ -56,10 +50,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(table: &'a Table, defaults: Defaults) -> Self {
+    fn new(table: &'a Table, default_limit: u64, deeper: &'static str) -> Self {
         Self {
             table,
-            defaults,
+            default_limit,
+            deeper,
             select: None,
             order: None,
             limit: None,
@@ -72,6 +67,9 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self, raw: &str, parameter: fn(&mut Self, &str, &str)) {
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+            if self.is_full() {
+                return;
+            }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decode(name), decode(value)) {
                 (Some(name), Some(value)) => parameter(self, &name, &value),
@@ -114,7 +112,8 @@ impl<'a> Reader<'a> {
         let digits = !value.is_empty() && value.len() < 16 && value.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits.then(|| value.parse().ok()).flatten().filter(|n| (least..=most).contains(n));
         if number.is_none() {
-            let hint = if name == "offset" { "; for deeper pages follow meta.next_cursor" } else { "" };
+            let hint =
+                if name == "offset" { format!("; for deeper pages {}", self.deeper) } else { String::new() };
             let detail = format!("{name} is a whole number from {least} to {most}{hint}");
             self.error(name, ErrorCode::OutOfRange, detail);
         }
@@ -125,17 +124,18 @@ impl<'a> Reader<'a> {
         let Some(items) = self.list("select", value) else { return };
         let mut columns = Vec::new();
         for item in items {
+            if self.is_full() {
+                return;
+            }
             if !item.suffix.is_empty() {
-                self.error(
-                    "select",
-                    ErrorCode::BadSyntax,
-                    format!("{:?} follows a closing quote", item.suffix),
-                );
+                let detail = format!("{:?} follows a closing quote", shorten(&item.suffix));
+                self.error("select", ErrorCode::BadSyntax, detail);
             } else if let Some(column) = self.column("select", &item.text) {
                 if columns.contains(&column) {
                     self.error("select", ErrorCode::Repeated, format!("{} is named twice", item.text));
+                } else {
+                    columns.push(column);
                 }
-                columns.push(column);
             }
         }
         once(&mut self.select, columns).unwrap_or_else(|| self.repeated("select"));
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
                 "desc" => true,
                 other => {
                     let detail =
-                        format!("{:?} is no direction; write {name}.asc or {name}.desc", shorten(other));
+                        format!("{:?} is no direction; write <field>.asc or <field>.desc", shorten(other));
                     self.error("order", ErrorCode::BadSyntax, detail);
                     continue;
                 }
@@ -174,8 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     fn filter(&mut self, name: &str, value: &str) {
-        let bare = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
-        let Some(column) = self.table.find(bare) else {
+        let Some(column) = self.table.find(&unquote(name)) else {
             let detail =
                 format!("no parameter or field; parameters: {AVAILABLE}; fields: {}", self.table.names());
             return self.error(name, ErrorCode::UnknownParameter, detail);
@@ -227,11 +226,19 @@ impl<'a> Reader<'a> {
         self.error(name, ErrorCode::Repeated, "it may stand once".to_owned());
     }
 
+    /// Enough is wrong: more would help nobody and cost time and memory.
+    fn is_full(&self) -> bool {
+        self.errors.len() >= MAX_ERRORS
+    }
+
     fn error(&mut self, parameter: &str, code: ErrorCode, detail: String) {
         self.errors.push(ParameterError { parameter: shorten(parameter).to_owned(), code, detail });
     }
 
     fn finish(mut self) -> Result<Query, Vec<ParameterError>> {
+        if self.is_full() {
+            return Err(self.errors);
+        }
         let order = unique_order(self.table, self.order.take().unwrap_or_default());
         let fingerprint = cursor::fingerprint(self.table, &self.filters, &order);
         let after = match self.cursor.take() {
@@ -256,7 +263,7 @@ impl<'a> Reader<'a> {
             select: self.select.unwrap_or_else(|| (0..self.table.field_count).collect()),
             filters: self.filters,
             order,
-            limit: self.limit.unwrap_or(self.defaults.limit),
+            limit: self.limit.unwrap_or(self.default_limit),
             offset: self.offset.unwrap_or(0),
             after,
             fingerprint,
@@ -285,13 +292,23 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     Some(())
 }
 
-/// Percent-decodes a piece of a query string, `+` standing for a space.
-fn decode(text: &str) -> Option<String> {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+/// The name in a quoted one; any other stays as it is.
+fn unquote(name: &str) -> Cow<'_, str> {
+    let items = if name.starts_with('"') { list::split(name).unwrap_or_default() } else { Vec::new() };
+    match <[list::Item; 1]>::try_from(items) {
+        Ok([item]) if item.suffix.is_empty() => Cow::Owned(item.text),
+        _ => Cow::Borrowed(name),
+    }
 }
 
-fn shorten(text: &str) -> &str {
+/// Percent-decodes a piece of a query string, `+` standing for a space.
+pub fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
+}
+
+/// What an error repeats of a client's text.
+pub fn shorten(text: &str) -> &str {
     &text[..text.floor_char_boundary(ECHO)]
 }
 

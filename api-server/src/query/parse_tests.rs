@@ -79,7 +79,7 @@ fn names_every_wrong_parameter_at_once() {
         ("select=id,id", "select", ErrorCode::Repeated, "twice"),
         ("select=%22id", "select", ErrorCode::BadSyntax, "not closed"),
         ("select=id;drop", "select", ErrorCode::UnknownField, "is no field"),
-        ("order=id.up", "order", ErrorCode::BadSyntax, "id.desc"),
+        ("order=id.up", "order", ErrorCode::BadSyntax, "<field>.desc"),
         ("order=x", "order", ErrorCode::UnknownField, "is no field"),
         ("order=id,id.desc", "order", ErrorCode::Repeated, "twice"),
         ("limit=0", "limit", ErrorCode::OutOfRange, "1 to 10000"),
@@ -105,18 +105,44 @@ fn bounds_filters_and_order() {
 }
 
 #[test]
+fn a_quoted_name_may_hold_escaped_quotes() {
+    let table = table(&["say \"hi\": Int64", "\"half: Int64"], &["\"half"]);
+    let query = parse(&table, "%22say%20%5C%22hi%5C%22%22=gt.1&%22half=gt.2").unwrap();
+    assert_eq!(query.filters.iter().map(|filter| filter.column).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
 fn repeats_no_long_text() {
-    let errors = errors(&format!("{}=eq.1", "é".repeat(500)));
-    assert!(errors[0].parameter.len() <= ECHO);
+    let long = "é".repeat(500);
+    for raw in [
+        format!("{long}=eq.1"),
+        format!("id={long}"),
+        format!("id={long}.1"),
+        format!("select={long}"),
+        format!("select=%22id%22{long}"),
+        format!("order={long}"),
+        format!("order={long}.up"),
+        format!("order=id.{long}"),
+    ] {
+        let errors = errors(&raw);
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].parameter.len() <= ECHO && errors[0].detail.len() < 500, "{errors:?}");
+    }
+}
+
+#[test]
+fn stops_after_a_few_errors() {
+    for raw in ["a&".repeat(4000), format!("select={}", "a,".repeat(4000)), "limit=0&".repeat(100)] {
+        assert_eq!(errors(&raw).len(), MAX_ERRORS);
+    }
 }
 
 #[test]
 fn an_alias_takes_a_page_and_nothing_else() {
     let table = shop();
-    let query = parse_page(&table, "offset=5", Defaults { limit: 10 }).unwrap();
+    let query = parse_page(&table, "offset=5", 10).unwrap();
     assert_eq!((query.limit, query.offset), (10, 5));
-    assert_eq!(
-        parse_page(&table, "id=eq.1", Defaults::default()).unwrap_err()[0].code,
-        ErrorCode::UnknownParameter
-    );
+    assert_eq!(parse_page(&table, "id=eq.1", 10).unwrap_err()[0].code, ErrorCode::UnknownParameter);
+    let errors = parse_page(&table, "offset=100001", 10).unwrap_err();
+    assert!(errors[0].detail.contains("/v1/records") && !errors[0].detail.contains("meta."), "{errors:?}");
 }

@@ -14,9 +14,15 @@ pub struct Statement {
     pub parameters: Vec<String>,
     /// More rows than this can't come, unless something is wrong.
     pub max_rows: u64,
+    /// Read in the table's own order or its reverse. ClickHouse then counts as
+    /// rows to read all that the index leaves, although it ends after a page.
+    pub in_table_order: bool,
     /// The columns of the answer, in order.
     pub columns: Vec<ColumnId>,
 }
+
+/// Rows of a watermark's answer.
+const MAX_PARTITIONS: u64 = 100_000;
 
 #[derive(Default)]
 struct Builder {
@@ -65,7 +71,8 @@ pub fn records(table: &Table, query: &Query) -> Statement {
     if query.offset > 0 {
         let _ = write!(builder.sql, " OFFSET {}", query.offset);
     }
-    Statement { sql: builder.sql, parameters: builder.parameters, max_rows, columns }
+    let in_table_order = follows(&query.order, &table.unique_order);
+    Statement { sql: builder.sql, parameters: builder.parameters, max_rows, in_table_order, columns }
 }
 
 /// One row: how many rows have this key, then the newest of them. With none,
@@ -85,10 +92,16 @@ pub fn record_by_key(table: &Table, key: &str) -> Statement {
         table.quoted,
         key_column.quoted,
     );
-    Statement { sql, parameters: builder.parameters, max_rows: 1, columns }
+    Statement { sql, parameters: builder.parameters, max_rows: 1, in_table_order: false, columns }
 }
 
-/// Per partition: the last completed range and the newest message so far.
+/// A statement of our own without parameters.
+pub fn fixed(sql: String, max_rows: u64) -> Statement {
+    Statement { sql, parameters: Vec::new(), max_rows, in_table_order: false, columns: Vec::new() }
+}
+
+/// Per partition: the last completed range, the newest message so far, what
+/// became of all messages, and of those of the last range.
 ///
 /// `known` are first offsets of the ranges seen last, so that a refresh reads
 /// the end of each partition and not its whole history.
@@ -106,21 +119,18 @@ pub fn watermark(table: &Table, known: &[(i32, i64)]) -> Statement {
         "SELECT partition, max(first_offset), max(next_offset), argMax(high_watermark, first_offset), \
          toUnixTimestamp64Milli(max(newest_message)), \
          toUnixTimestamp64Milli(argMax(tuple(oldest_message), first_offset).1), \
-         toUnixTimestamp64Milli(argMax(inserted_at, first_offset)) FROM {} FINAL \
+         toUnixTimestamp64Milli(argMax(inserted_at, first_offset)), sum(rows), sum(dead_letters), sum(filtered), \
+         sum(gap), argMax(rows, first_offset), argMax(dead_letters, first_offset), argMax(filtered, first_offset), \
+         argMax(gap, first_offset) FROM {} FINAL \
          WHERE source = {}{recent} GROUP BY partition ORDER BY partition",
         table.quoted_ledger, table.source
     );
-    Statement { sql, parameters: Vec::new(), max_rows: 100_000, columns: Vec::new() }
+    fixed(sql, MAX_PARTITIONS)
 }
 
-/// Per partition: what became of all messages so far.
-pub fn accounts(table: &Table) -> Statement {
-    let sql = format!(
-        "SELECT partition, sum(rows), sum(dead_letters), sum(filtered), sum(gap) FROM {} FINAL \
-         WHERE source = {} GROUP BY partition ORDER BY partition",
-        table.quoted_ledger, table.source
-    );
-    Statement { sql, parameters: Vec::new(), max_rows: 100_000, columns: Vec::new() }
+fn follows(order: &[Term], sorting_key: &[ColumnId]) -> bool {
+    let one_way = order.iter().all(|term| term.descending == order[0].descending);
+    one_way && order.iter().map(|term| term.column).eq(sorting_key.iter().copied())
 }
 
 fn expressions(table: &Table, columns: &[ColumnId]) -> String {
@@ -217,6 +227,23 @@ mod tests {
              {p0:Int8} AND `id` = {p1:Int64} AND `_kafka_source` > {p2:UInt64}) OR "
         ));
         assert!(page(None).contains("WHERE ((isNull(`n`) AND `id` > {p0:Int64}) OR (isNull(`n`) AND "));
+    }
+
+    #[test]
+    fn knows_which_orders_are_one_read_of_the_table() {
+        let table = table(&["id: Int64", "day: Date", "n: Int8?"], &["day", "id"]);
+        for (raw, expected) in [
+            ("", true),
+            ("order=day&id=gt.3", true),
+            ("order=day,id", true),
+            ("order=day.desc,id.desc", true),
+            ("order=day,id.desc", false),
+            ("order=id", false),
+            ("order=n,day,id", false),
+        ] {
+            let statement = records(&table, &parse(&table, raw).unwrap());
+            assert_eq!(statement.in_table_order, expected, "{raw}");
+        }
     }
 
     #[test]

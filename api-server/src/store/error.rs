@@ -26,11 +26,32 @@ pub enum StoreError {
     /// The user's profile forbids settings with a query.
     #[error("ClickHouse lets this user change no setting: {0}")]
     SettingsForbidden(String),
+    /// The user's profile sets these, and forbids us to set them otherwise.
+    #[error("the profile of ClickHouse's user cuts answers short at its limits ({0}); set these to throw")]
+    CutsShort(String),
     #[error("read ClickHouse's answer: {0}")]
     Malformed(String),
     #[error(transparent)]
     Shed(#[from] Shed),
 }
+
+impl StoreError {
+    /// Whether ClickHouse gave no answer, rather than we did not take it.
+    pub fn is_of_clickhouse(&self) -> bool {
+        !matches!(self, Self::TooLarge | Self::Shed(_))
+    }
+}
+
+/// What proxies say, as a status or in a page, when they reach no server.
+const NO_SERVER: [&str; 5] = [
+    "Bad Gateway",
+    "Service Unavailable",
+    "Service Temporarily Unavailable",
+    "upstream connect error",
+    "no healthy upstream",
+];
+/// And when it does not answer them in time.
+const NO_ANSWER: [&str; 3] = ["Gateway Timeout", "Gateway Time-out", "upstream request timeout"];
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -45,8 +66,14 @@ impl From<Error> for StoreError {
 fn bad_response(text: String) -> StoreError {
     let Some(code) = exception_code(&text) else {
         // No exception of ClickHouse: a proxy in between speaks.
-        let gateway = ["502", "503", "504"].iter().any(|status| text.starts_with(status));
-        return if gateway { StoreError::Busy(text) } else { StoreError::Refused(text) };
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+        return if says(&NO_SERVER) {
+            StoreError::Unreachable(Error::BadResponse(text))
+        } else if says(&NO_ANSWER) {
+            StoreError::TooSlow(text)
+        } else {
+            StoreError::Refused(text)
+        };
     };
     match code {
         // TIMEOUT_EXCEEDED, TOO_SLOW
@@ -55,8 +82,11 @@ fn bad_response(text: String) -> StoreError {
         158 | 307 => StoreError::TooExpensive(text),
         // MEMORY_LIMIT_EXCEEDED: the query's own, or the server's
         241 if is_own_memory(&text) => StoreError::TooExpensive(text),
-        // QUOTA_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, NETWORK_ERROR, ABORTED, QUERY_WAS_CANCELLED
-        201 | 202 | 210 | 236 | 241 | 394 => StoreError::Busy(text),
+        // QUOTA_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, ABORTED, QUERY_WAS_CANCELLED, CANNOT_SCHEDULE_TASK,
+        // SERVER_OVERLOADED
+        201 | 202 | 236 | 241 | 394 | 439 | 745 => StoreError::Busy(text),
+        // NETWORK_ERROR: a shard or replica of it
+        210 => StoreError::Unreachable(Error::BadResponse(text)),
         // TOO_MANY_ROWS_OR_BYTES (in the result)
         396 => StoreError::TooLarge,
         // READONLY; SETTING_CONSTRAINT_VIOLATION
@@ -98,7 +128,20 @@ mod tests {
             classify("Code: 164. DB::Exception: Cannot modify"),
             StoreError::SettingsForbidden(_)
         ));
-        assert!(matches!(classify("503 Service Unavailable"), StoreError::Busy(_)));
+        for busy in
+            ["Code: 745. DB::Exception: CPU is overloaded", "Code: 439. DB::Exception: no free thread"]
+        {
+            assert!(matches!(classify(busy), StoreError::Busy(_)));
+        }
+        for gone in [
+            "503 Service Unavailable",
+            "<html><head><title>502 Bad Gateway</title></head></html>",
+            "no healthy upstream",
+            "Code: 210. DB::NetException: Connection refused",
+        ] {
+            assert!(matches!(classify(gone), StoreError::Unreachable(_)), "{gone}");
+        }
+        assert!(matches!(classify("504 Gateway Timeout"), StoreError::TooSlow(_)));
         assert!(matches!(classify("nonsense"), StoreError::Refused(_)));
         assert!(matches!(StoreError::from(Error::TimedOut), StoreError::Unreachable(_)));
     }

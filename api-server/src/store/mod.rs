@@ -14,7 +14,7 @@ use caudal_service::{Credentials, clickhouse};
 
 use crate::limits::{Budget, Gate, MAX_ANSWER_BYTES};
 use crate::metrics::Metrics;
-use crate::query::Statement;
+use crate::query::{self, Statement};
 
 pub use encoder::{Cell, CellKind, Encoder, Rows};
 pub use error::StoreError;
@@ -23,6 +23,12 @@ pub use error::StoreError;
 const MAX_EXECUTION: Duration = Duration::from_secs(10);
 /// How long we wait for the whole answer.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(15);
+
+/// Bytes of an answer as ClickHouse holds it: twice what we send, since short
+/// values of wide types take more there.
+const MAX_RESULT_BYTES: usize = 2 * MAX_ANSWER_BYTES;
+/// Rows that ClickHouse may expect to read for a query.
+const MAX_ROWS_TO_READ: u64 = 2_000_000_000;
 
 /// The one way to ClickHouse.
 pub struct Store {
@@ -78,7 +84,8 @@ impl Store {
             Ok(result) => result,
             Err(_) => Err(StoreError::NoAnswer(MAX_ANSWER_TIME)),
         };
-        self.metrics.clickhouse(started.elapsed(), result.is_ok());
+        let answered = result.as_ref().err().is_none_or(|error| !error.is_of_clickhouse());
+        self.metrics.clickhouse(started.elapsed(), answered);
         result
     }
 
@@ -90,6 +97,7 @@ impl Store {
         let send_settings = self.send_settings.load(Ordering::Relaxed);
         match self.read_once(statement, send_settings, line).await {
             Err(StoreError::SettingsForbidden(message)) if send_settings => {
+                self.refuse_to_cut_short().await?;
                 tracing::warn!(
                     message_of_clickhouse = message,
                     "this user may send no settings; limits of time and memory are now those of its profile"
@@ -99,6 +107,19 @@ impl Store {
             }
             result => result,
         }
+    }
+
+    /// Without our settings the user's profile decides what happens at a limit;
+    /// one that cuts answers short there would pass for the end of the rows.
+    async fn refuse_to_cut_short(&self) -> Result<(), StoreError> {
+        let sql = "SELECT name FROM system.settings WHERE name LIKE '%overflow\\_mode%' AND value IN ('break', 'any')";
+        let mut found = Vec::new();
+        let mut line = |line: &str| {
+            found.push(line.to_owned());
+            Ok(())
+        };
+        self.read_once(&query::fixed(sql.to_owned(), 1000), false, &mut line).await?;
+        if found.is_empty() { Ok(()) } else { Err(StoreError::CutsShort(found.join(", "))) }
     }
 
     async fn read_once(
@@ -112,7 +133,7 @@ impl Store {
             query = query.param(&format!("p{position}"), value);
         }
         if send_settings {
-            for (name, value) in settings(statement.max_rows) {
+            for (name, value) in settings(statement) {
                 query = query.with_setting(name, value);
             }
         }
@@ -127,20 +148,25 @@ impl Store {
 
 /// Limits of every query. Where a limit is passed, the query fails: fewer rows
 /// than asked for would look like an end.
-fn settings(max_rows: u64) -> [(&'static str, String); 10] {
-    [
+fn settings(statement: &Statement) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
         ("max_execution_time", MAX_EXECUTION.as_secs().to_string()),
         ("timeout_overflow_mode", "throw".to_owned()),
         ("max_memory_usage", (1_u64 << 30).to_string()),
         ("max_threads", "4".to_owned()),
-        ("max_rows_to_read", 2_000_000_000_u64.to_string()),
         ("read_overflow_mode", "throw".to_owned()),
-        ("max_result_rows", max_rows.to_string()),
+        ("max_result_rows", statement.max_rows.to_string()),
+        // ClickHouse holds the answer back, so it must not hold what we refuse.
+        ("max_result_bytes", MAX_RESULT_BYTES.to_string()),
         ("result_overflow_mode", "throw".to_owned()),
         // A client that went away frees the server.
         ("cancel_http_readonly_queries_on_client_close", "1".to_owned()),
         ("output_format_json_escape_forward_slashes", "0".to_owned()),
-    ]
+    ];
+    if !statement.in_table_order {
+        settings.push(("max_rows_to_read", MAX_ROWS_TO_READ.to_string()));
+    }
+    settings
 }
 
 /// Chunks → lines.

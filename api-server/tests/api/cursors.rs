@@ -28,7 +28,8 @@ fn walk(api: &Api, query: &str) -> Vec<Value> {
             Some(cursor) => {
                 let link = link.unwrap();
                 let target = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
-                target.clone_into(&mut path);
+                assert!(target.starts_with('?'), "it must be right below any path: {target}");
+                path = format!("/v1/records{target}");
                 assert!(path.contains(cursor));
             }
         }

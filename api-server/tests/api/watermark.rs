@@ -24,7 +24,15 @@ fn the_watermark_follows_the_ledger() {
          (0, 10, 12, '2024-01-01 00:00:07', '2024-01-01 00:00:08', 12, '2024-01-01 00:00:08.5'),
          (1, 0, 3, '2024-01-01 00:00:02', '2024-01-01 00:00:03', 8, '2024-01-01 00:00:07')",
     );
-    let mark = api.ok("/v1/watermark");
+    // A moment ago is soon enough.
+    let reached = |next_offset: i64| {
+        let newer = || {
+            let mark = api.ok("/v1/watermark");
+            Ok((mark["partitions"][0]["next_offset"] == next_offset).then_some(mark))
+        };
+        until("a newer watermark", SOON, newer).unwrap()
+    };
+    let mark = reached(12);
     assert_eq!(mark["message_time"], "2024-01-01T00:00:03.000Z", "partition 1 is behind");
     assert_eq!((&mark["lag"], &mark["stored_at"]), (&json!(5), &json!("2024-01-01T00:00:08.500Z")));
     assert_eq!(mark["freshness_seconds"], 1.5);
@@ -45,10 +53,11 @@ fn the_watermark_follows_the_ledger() {
          (1, 3, 8, null, null, 8, '2024-01-01 00:00:11'),
          (2, 5, 6, '2024-01-01 00:00:04', '2024-01-01 00:00:04', 6, '2024-01-01 00:00:05')",
     );
-    let mark = api.ok("/v1/watermark");
+    let mark = reached(13);
     assert_eq!((&mark["message_time"], &mark["lag"]), (&json!("2024-01-01T00:00:09.000Z"), &json!(0)));
     assert_eq!(mark["partitions"].as_array().unwrap().len(), 3);
-    assert_eq!(mark["partitions"][0]["next_offset"], 13);
+    assert_eq!(mark["partitions"][0]["rows"], 13, "the range that was replaced counts once");
+    assert_eq!(mark["partitions"][1]["rows"], 8);
     assert_eq!(mark["partitions"][1]["message_time"], "2024-01-01T00:00:03.000Z");
     assert_eq!(mark["partitions"][1]["freshness_seconds"], json!(null));
 

@@ -1,6 +1,7 @@
 //! How old rows are when a SELECT first sees them, at a fixed moderate rate.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
@@ -8,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde::Serialize;
 
-use crate::contestants::{Ingestors, KafkaEngine, plain};
+use crate::contestants::{Ingestors, kafka_engine, plain};
 use crate::parts::{DATABASE, PARTITIONS, Stage, Topic, Tuning};
 use crate::process::Running;
 use crate::records::Workload;
@@ -87,7 +88,7 @@ pub fn run(workload: Workload) -> anyhow::Result<()> {
 fn start(stage: &Stage, topic: &Topic, table: &str, contestant: &str) -> anyhow::Result<Writer> {
     Ok(match contestant.split(' ').next() {
         Some("Kafka") => {
-            KafkaEngine::start(stage, topic, table, 1, FLUSH_MS)?;
+            kafka_engine::start(stage, topic, table, 1, FLUSH_MS)?;
             Writer::KafkaEngine
         }
         Some("plain") => Writer::Process(plain::start(stage, topic, table, FLUSH_MS.into(), u64::MAX)?),
@@ -109,7 +110,7 @@ fn measure(
     let warm = Instant::now();
     while server::count(&stage.clickhouse, table)? < WARM_UP {
         writer.check()?;
-        ensure!(warm.elapsed() < Duration::from_secs(60), "{contestant} stores nothing for 60 s");
+        ensure!(warm.elapsed() < Duration::from_mins(1), "{contestant} stores nothing for 60 s");
         std::thread::sleep(POLL);
     }
     let mut eye = Eye { next: BTreeMap::new(), ages: Vec::new() };
@@ -145,13 +146,10 @@ struct Eye {
 
 impl Eye {
     fn look(&mut self, stage: &Stage, table: &str) -> anyhow::Result<()> {
-        let seen: String = self
-            .next
-            .iter()
-            .map(|(partition, next)| {
-                format!(" AND NOT (_kafka_partition = {partition} AND _kafka_offset < {next})")
-            })
-            .collect();
+        let mut seen = String::new();
+        for (partition, next) in &self.next {
+            write!(seen, " AND NOT (_kafka_partition = {partition} AND _kafka_offset < {next})")?;
+        }
         let answer = stage.clickhouse.query(&format!(
             "SELECT _kafka_partition, max(_kafka_offset) + 1, groupArray(toUnixTimestamp64Milli(_kafka_timestamp))
              FROM {DATABASE}.{table} WHERE 1{seen} GROUP BY 1"

@@ -32,7 +32,7 @@ fn in_stack(stack: &Stack) -> anyhow::Result<Vec<Idle>> {
     }
     stack.client().kubectl(&["wait", "--for=condition=Ready", "datapipelines", "--all", "--timeout=180s"])?;
     // Idle means: caches filled, every timer of the first minute has fired.
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_mins(1));
     let programs = [("caudal-ingestor", 40), ("caudal-api-server", 20), ("caudal-operator", 60)];
     programs
         .into_iter()

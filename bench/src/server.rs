@@ -11,9 +11,9 @@ use crate::sample::Server;
 
 const POLL: Duration = Duration::from_millis(100);
 /// A contestant that stores nothing for so long has failed.
-const STALLED: Duration = Duration::from_secs(120);
+const STALLED: Duration = Duration::from_mins(2);
 /// Merges that take longer are not waited for.
-const SETTLE: Duration = Duration::from_secs(180);
+const SETTLE: Duration = Duration::from_mins(3);
 /// The server is idle when for so long nothing merged and no CPU was used.
 const QUIET: Duration = Duration::from_millis(1_500);
 /// CPU seconds per second above idle that still count as none.

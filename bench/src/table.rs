@@ -38,7 +38,7 @@ impl Table {
                     _ => format!("{:>width$}", cell(row, column), width = widths[column]),
                 })
                 .collect();
-            text += &format!("| {} |\n", cells.join(" | "));
+            text.extend(["| ", &cells.join(" | "), " |\n"]);
             if row == 0 {
                 let rules: Vec<String> = (0..columns)
                     .map(|column| match column {
@@ -46,7 +46,7 @@ impl Table {
                         _ => format!("{}:", "-".repeat(widths[column] - 1)),
                     })
                     .collect();
-                text += &format!("| {} |\n", rules.join(" | "));
+                text.extend(["| ", &rules.join(" | "), " |\n"]);
             }
         }
         text

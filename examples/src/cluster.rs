@@ -22,7 +22,7 @@ pub struct Cluster {
 }
 
 enum Place {
-    Local(Stack),
+    Local(Box<Stack>),
     Own { client: Client, kafka_config: PathBuf },
 }
 
@@ -49,8 +49,10 @@ impl Cluster {
             (Some(context), Some(kafka_config)) => {
                 Place::Own { client: Client::of_context(context), kafka_config: kafka_config.clone() }
             }
-            _ if start => Place::Local(Stack::up(&Options::named(STACK))?),
-            _ => Place::Local(Stack::attach(STACK).context("the demo is not up; start it with: make demo")?),
+            _ if start => Place::Local(Box::new(Stack::up(&Options::named(STACK))?)),
+            _ => Place::Local(Box::new(
+                Stack::attach(STACK).context("the demo is not up; start it with: make demo")?,
+            )),
         };
         Ok(Self { place, namespace: target.namespace.clone() })
     }

@@ -4,13 +4,12 @@ pub mod bare;
 mod blocks;
 mod http;
 pub mod ingestor;
-mod kafka_engine;
+pub mod kafka_engine;
 pub mod limit;
 pub mod plain;
 
 pub use blocks::Blocks;
 pub use ingestor::Ingestors;
-pub use kafka_engine::KafkaEngine;
 
 use anyhow::Context;
 

@@ -42,7 +42,7 @@ pub struct Noise(u64);
 
 impl Noise {
     pub fn of(id: u64) -> Self {
-        Self(id.wrapping_mul(0xD134_2543_DE82_EF95) ^ 42)
+        Self(id.wrapping_mul(0xD134_2543_DE82_EF95) ^ 0x2A)
     }
 
     pub fn next(&mut self) -> u64 {

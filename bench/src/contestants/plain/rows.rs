@@ -24,14 +24,14 @@ pub struct Flat {
     #[serde(deserialize_with = "cents")]
     price: i64,
     text: String,
-    #[serde(default)]
-    _kafka_source: u64,
-    #[serde(default)]
-    _kafka_partition: i32,
-    #[serde(default)]
-    _kafka_offset: i64,
-    #[serde(default)]
-    _kafka_timestamp: i64,
+    #[serde(default, rename = "_kafka_source")]
+    kafka_source: u64,
+    #[serde(default, rename = "_kafka_partition")]
+    kafka_partition: i32,
+    #[serde(default, rename = "_kafka_offset")]
+    kafka_offset: i64,
+    #[serde(default, rename = "_kafka_timestamp")]
+    kafka_timestamp: i64,
 }
 
 #[derive(Row, Serialize, Deserialize)]
@@ -64,31 +64,31 @@ pub struct Wide {
     parent: Option<i64>,
     title: String,
     body: String,
-    #[serde(default)]
-    _kafka_source: u64,
-    #[serde(default)]
-    _kafka_partition: i32,
-    #[serde(default)]
-    _kafka_offset: i64,
-    #[serde(default)]
-    _kafka_timestamp: i64,
+    #[serde(default, rename = "_kafka_source")]
+    kafka_source: u64,
+    #[serde(default, rename = "_kafka_partition")]
+    kafka_partition: i32,
+    #[serde(default, rename = "_kafka_offset")]
+    kafka_offset: i64,
+    #[serde(default, rename = "_kafka_timestamp")]
+    kafka_timestamp: i64,
 }
 
 impl FromKafka for Flat {
     fn came_from(&mut self, partition: i32, offset: i64, timestamp: i64) {
-        self._kafka_source = 1;
-        self._kafka_partition = partition;
-        self._kafka_offset = offset;
-        self._kafka_timestamp = timestamp;
+        self.kafka_source = 1;
+        self.kafka_partition = partition;
+        self.kafka_offset = offset;
+        self.kafka_timestamp = timestamp;
     }
 }
 
 impl FromKafka for Wide {
     fn came_from(&mut self, partition: i32, offset: i64, timestamp: i64) {
-        self._kafka_source = 1;
-        self._kafka_partition = partition;
-        self._kafka_offset = offset;
-        self._kafka_timestamp = timestamp;
+        self.kafka_source = 1;
+        self.kafka_partition = partition;
+        self.kafka_offset = offset;
+        self.kafka_timestamp = timestamp;
     }
 }
 

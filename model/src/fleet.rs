@@ -235,17 +235,23 @@ impl Fleet {
             self.connections.clickhouse.values().map(|connection| &connection.namespaces),
         )?;
         let Defaults { topic, dead_letter, ingest, api, slo } = &self.defaults;
-        let positive = [
-            ("defaults.topic.partitions", i64::from(topic.partitions)),
-            ("defaults.topic.replicationFactor", i64::from(topic.replication_factor)),
-            ("defaults.deadLetter.retentionDays", i64::from(dead_letter.retention_days)),
-            ("defaults.ingest.batch.maxRows", ingest.batch.max_rows),
-            ("defaults.ingest.batch.maxBytes", ingest.batch.max_bytes),
+        // Those of the resource definition.
+        let bounded = [
+            ("defaults.topic.partitions", i64::from(topic.partitions), 1..=10_000),
+            ("defaults.topic.replicationFactor", i64::from(topic.replication_factor), 1..=15),
+            ("defaults.deadLetter.retentionDays", i64::from(dead_letter.retention_days), 1..=3650),
+            ("defaults.ingest.batch.maxRows", ingest.batch.max_rows, 1..=1_048_448),
+            ("defaults.ingest.batch.maxBytes", ingest.batch.max_bytes, 65_536..=268_435_455),
         ];
-        if let Some((name, value)) = positive.iter().find(|(_, value)| *value < 1) {
-            return Err(format!("{name} is {value}; it must be at least 1"));
+        if let Some((name, value, bounds)) = bounded.iter().find(|(_, value, bounds)| !bounds.contains(value))
+        {
+            return Err(format!("{name} is {value}; it must be {} to {}", bounds.start(), bounds.end()));
         }
         for (name, resources) in [("ingest", &ingest.resources), ("api", &api.resources)] {
+            for text in resources.cpu() {
+                quantity::milli(text)
+                    .ok_or_else(|| format!("defaults.{name}.resources: {text:?} is no amount of CPU"))?;
+            }
             for text in resources.memory() {
                 quantity::bytes(text)
                     .ok_or_else(|| format!("defaults.{name}.resources: {text:?} is no amount of memory"))?;
@@ -339,6 +345,16 @@ connections: {}
                 "connections: {}",
                 "connections: {}\ndefaults: {api: {resources: {limits: {memory: lots}}}}",
                 "\"lots\"",
+            ),
+            (
+                "connections: {}",
+                "connections: {}\ndefaults: {api: {resources: {limits: {cpu: many}}}}",
+                "\"many\"",
+            ),
+            (
+                "connections: {}",
+                "connections: {}\ndefaults: {topic: {replicationFactor: 16}}",
+                "it must be 1 to 15",
             ),
             (
                 "connections: {}",

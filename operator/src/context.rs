@@ -8,7 +8,7 @@ use kube::Client;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 
-use crate::controller::Backoff;
+use crate::controller::{Backoff, TakenClaims};
 use crate::external::clickhouse::ClickHouses;
 use crate::external::ingestors::Ingestors;
 use crate::external::kafka::Kafkas;
@@ -21,6 +21,8 @@ pub struct Context {
     pub operator_namespace: String,
     /// All pipelines, trimmed to what claims need.
     pub pipelines: Store<DataPipeline>,
+    /// What pipelines were let claim.
+    pub claims: TakenClaims,
     pub recorder: Recorder,
     pub kafkas: Kafkas,
     pub clickhouses: ClickHouses,

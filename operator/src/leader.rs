@@ -65,8 +65,10 @@ impl Candidate {
         loop {
             sleep(RETRY).await;
             let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            // Others count from when the Lease was written, which is after this.
+            let asked = Instant::now();
             match timeout(left, self.attempt()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => {
                     tracing::error!("another replica holds the Lease");
                     return;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Settings;
 use crate::context::Context;
-use crate::controller::Backoff;
+use crate::controller::{Backoff, TakenClaims};
 use crate::external::clickhouse::ClickHouses;
 use crate::external::ingestors::Ingestors;
 use crate::external::kafka::Kafkas;
@@ -60,6 +60,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         fleet: Arc::new(fleet),
         operator_namespace: pod_namespace,
         pipelines: writer.as_reader(),
+        claims: TakenClaims::default(),
         recorder: Recorder::new(
             client.clone(),
             Reporter { controller: CONTROLLER.to_owned(), instance: Some(pod_name) },

@@ -1,7 +1,11 @@
+use std::time::Duration;
+
 use anyhow::Context as _;
 use caudal_operator::args::{Args, Settings};
 use clap::Parser as _;
-use kube::Client;
+use kube::{Client, Config};
+
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
 
 fn main() -> anyhow::Result<()> {
     let settings = Args::parse().resolve()?;
@@ -16,6 +20,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = caudal_service::shutdown::on_signal()?;
-    let client = Client::try_default().await.context("set up the Kubernetes client")?;
+    let mut config = Config::infer().await.context("find the API server")?;
+    // Watches get news or an end within 290 s; a connection silent for longer is dead.
+    config.read_timeout = Some(READ_TIMEOUT);
+    let client = Client::try_from(config).context("set up the Kubernetes client")?;
     caudal_operator::run(settings, client, shutdown).await
 }

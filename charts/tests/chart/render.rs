@@ -133,6 +133,10 @@ fn mistakes_in_values_are_refused() -> anyhow::Result<()> {
             json!({"connections": {"clickhouse": {"default": {"namespaces": ["*"], "url": "clickhouse:8123"}}}}),
             "url",
         ),
+        (
+            json!({"connections": {"clickhouse": {"default": {"namespaces": ["*"], "url": "http://me:p@ch:8123"}}}}),
+            "url",
+        ),
         (json!({"connections": {"kafka": {"default": {"namespaces": ["*"], "password": "p"}}}}), "password"),
         (json!({"defaults": {"topic": {"config": {"retention.ms": 1000}}}}), "retention.ms"),
         (json!({"defaults": {"slo": {"freshness": {"within": "1d"}}}}), "within"),

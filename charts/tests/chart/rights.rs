@@ -49,6 +49,7 @@ fn refuse_the_rest() {
     let account = format!("--as=system:serviceaccount:{NAMESPACE}:caudal-operator");
     for (verb, resource, subresource) in [
         ("create", "pods", ""),
+        ("get", "pods", ""),
         ("create", "pods", "exec"),
         ("delete", "datapipelines.caudal.dev", ""),
         ("create", "clusterrolebindings", ""),

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::table::WINDOW;
 use super::table::column_type;
-use super::{METADATA_COLUMNS, TableSpec};
+use super::{DURABLE, METADATA_COLUMNS, TableSpec, quote_table};
 use crate::plan::Field;
 
 /// A row of `system.columns`, in the order of `position`.
@@ -23,6 +24,20 @@ pub struct ExistingTable {
     pub sorting_key: String,
     pub partition_key: String,
     pub comment: String,
+    /// Engine, keys and settings as the server prints them.
+    pub engine_full: String,
+    /// Views that are filled from what is inserted, like `shop.totals`.
+    pub views: Vec<String>,
+}
+
+impl ExistingTable {
+    /// A setting of the table's own; what the server's configuration gives is
+    /// not among them.
+    fn setting(&self, name: &str) -> Option<&str> {
+        let (_, settings) = self.engine_full.rsplit_once(" SETTINGS ")?;
+        let mut pairs = settings.split(", ").filter_map(|pair| pair.split_once(" = "));
+        pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    }
 }
 
 /// A column to add, by [`super::add_column`], in the order given.
@@ -150,6 +165,36 @@ pub fn check_table(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Inc
         )));
     }
     Ok(())
+}
+
+/// Whether a table that somebody else made can hold every row exactly once:
+/// it must remember tokens, keep what it confirmed, and feed nothing else.
+pub fn check_guarantees(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Incompatible> {
+    let window = existing.setting(WINDOW).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let mut missing = Vec::new();
+    if window < spec.deduplication_window {
+        missing.push(format!("{WINDOW} = {}", spec.deduplication_window));
+    }
+    for setting in DURABLE.split(", ") {
+        let (name, value) = setting.split_once(" = ").unwrap_or((setting, ""));
+        if existing.setting(name) != Some(value) {
+            missing.push(setting.to_owned());
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Incompatible(format!(
+            "the table can't hold every row exactly once as it is: run ALTER TABLE {} MODIFY SETTING {}",
+            quote_table(&spec.database, &spec.table),
+            missing.join(", ")
+        )));
+    }
+    match existing.views.first() {
+        None => Ok(()),
+        Some(view) => Err(Incompatible(format!(
+            "the materialized view {view} is filled from the table, and would take rows twice that the table takes once: \
+             drop it, or use another table"
+        ))),
+    }
 }
 
 /// The server quotes an identifier only where it must.

@@ -5,7 +5,9 @@ mod existing;
 mod ledger;
 mod table;
 
-pub use existing::{AddColumn, ExistingColumn, ExistingTable, Incompatible, check_table, schema_changes};
+pub use existing::{
+    AddColumn, ExistingColumn, ExistingTable, Incompatible, check_guarantees, check_table, schema_changes,
+};
 pub use ledger::{LEDGER_COLUMNS, LedgerSpec, create_ledger};
 pub use table::{
     DEDUPLICATION_WINDOW, METADATA_COLUMNS, METADATA_PREFIX, PartitionBy, TableSpec, Ttl, add_column,

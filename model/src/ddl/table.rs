@@ -10,6 +10,9 @@ use crate::resource::{Engine, PartitionUnit};
 /// eight minutes.
 pub const DEDUPLICATION_WINDOW: u64 = 10_000;
 
+/// The setting that bounds them.
+pub(super) const WINDOW: &str = "non_replicated_deduplication_window";
+
 /// No field of a message may begin so.
 pub const METADATA_PREFIX: &str = "_kafka_";
 
@@ -165,10 +168,7 @@ pub fn create_table(spec: &TableSpec) -> String {
         Some(format!("PRIMARY KEY ({})", quote_identifiers(order_by))),
         Some(format!("ORDER BY ({})", quote_identifiers(spec.sorting_key()))),
         spec.ttl.as_ref().map(|ttl| format!("TTL {}", ttl.expression())),
-        Some(format!(
-            "SETTINGS non_replicated_deduplication_window = {}, {DURABLE}",
-            spec.deduplication_window
-        )),
+        Some(format!("SETTINGS {WINDOW} = {}, {DURABLE}", spec.deduplication_window)),
         Some(format!("COMMENT {}", quote_string(&spec.comment))),
     ];
     clauses.into_iter().flatten().collect::<Vec<_>>().join("\n")

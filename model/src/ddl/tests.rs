@@ -192,13 +192,46 @@ fn a_table_of_somebody_else_is_checked_and_never_altered() {
     );
 }
 
+const SETTINGS: &str = "index_granularity = 8192, non_replicated_deduplication_window = 10000, \
+                        fsync_after_insert = 1, fsync_part_directory = 1";
+
+fn table_of(settings: &str) -> ExistingTable {
+    ExistingTable {
+        engine: "MergeTree".into(),
+        sorting_key: String::new(),
+        partition_key: String::new(),
+        comment: String::new(),
+        engine_full: format!("MergeTree PRIMARY KEY id ORDER BY (id, at) {settings}"),
+        views: Vec::new(),
+    }
+}
+
+#[test]
+fn a_table_that_can_not_hold_rows_exactly_once_is_told_how_to() {
+    let check = |settings: &str| {
+        check_guarantees(&table_of(settings), &spec()).map_err(|Incompatible(message)| message)
+    };
+    assert_eq!(check(&format!("SETTINGS {SETTINGS}")), Ok(()));
+    let message = check("").unwrap_err();
+    let all = "ALTER TABLE `shop`.`orders` MODIFY SETTING non_replicated_deduplication_window = 10000, \
+               fsync_after_insert = 1, fsync_part_directory = 1";
+    assert!(message.contains(all), "{message}");
+    let small = SETTINGS.replace("10000", "100").replace("directory = 1", "directory = 0");
+    let message = check(&format!("SETTINGS {small}")).unwrap_err();
+    let some = "MODIFY SETTING non_replicated_deduplication_window = 10000, fsync_part_directory = 1";
+    assert!(message.ends_with(some), "{message}");
+    let mut viewed = table_of(&format!("SETTINGS {SETTINGS}"));
+    viewed.views = vec!["shop.totals".into()];
+    let Incompatible(message) = check_guarantees(&viewed, &spec()).unwrap_err();
+    assert!(message.contains("view shop.totals"), "{message}");
+}
+
 #[test]
 fn engine_and_keys_are_compared() {
     let right = ExistingTable {
         engine: "MergeTree".into(),
         sorting_key: "id, at, _kafka_source, _kafka_partition, _kafka_offset".into(),
-        partition_key: String::new(),
-        comment: String::new(),
+        ..table_of(&format!("SETTINGS {SETTINGS}"))
     };
     assert_eq!(check_table(&right, &spec()), Ok(()));
     for (wrong, expected) in [

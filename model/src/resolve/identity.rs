@@ -10,6 +10,8 @@ use crate::resource::{ConnectionRef, DataPipelineSpec, Resolved};
 
 /// Kafka's limit on the length of a topic's name.
 const TOPIC_LENGTH: usize = 249;
+/// Names of Kafka's own topics begin so.
+const INTERNAL_TOPICS: &str = "__";
 /// Databases that belong to the server.
 const SYSTEM_DATABASES: [&str; 3] = ["system", "information_schema", "INFORMATION_SCHEMA"];
 
@@ -195,6 +197,7 @@ fn names(
         table_created: false,
         cluster_id: None,
         topic_id: None,
+        dead_letter_topic_id: None,
         table_uuid: None,
     }
 }
@@ -207,6 +210,10 @@ fn check(resolved: &Resolved) -> Vec<Violation> {
     {
         if topic.len() > TOPIC_LENGTH {
             let message = format!("{topic:?} has {} characters; Kafka allows {TOPIC_LENGTH}", topic.len());
+            found.push(Violation::new(field, message));
+        }
+        if topic.starts_with(INTERNAL_TOPICS) {
+            let message = format!("{topic:?} belongs to Kafka itself; write another name");
             found.push(Violation::new(field, message));
         }
     }
@@ -239,6 +246,7 @@ fn differences(recorded: &Resolved, wanted: &Resolved) -> Vec<Difference> {
         table_created: _,
         cluster_id: _,
         topic_id: _,
+        dead_letter_topic_id: _,
         table_uuid: _,
     } = recorded;
     let count = |partitions: &Option<i32>| partitions.map(|count| count.to_string()).unwrap_or_default();

@@ -10,7 +10,7 @@ mod topic;
 mod workload;
 
 pub use identity::{ConnectionSource, Difference};
-pub use topic::TopicSettings;
+pub use topic::{MAX_MESSAGE_BYTES, TopicSettings, TopicWishes};
 pub use workload::{ApiSettings, IngestSettings, flush_delay};
 
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
@@ -51,6 +51,8 @@ pub struct Resolution {
     pub clickhouse: ConnectionSource,
     /// How the topic is made if it is not there.
     pub topic: TopicSettings,
+    /// What its topics are held to once they are there.
+    pub topic_wishes: TopicWishes,
     pub dead_letter_retention_days: u32,
     pub start_from: StartFrom,
     pub isolation_level: IsolationLevel,
@@ -120,6 +122,7 @@ pub fn resolve(
     Ok(Resolution {
         owner: format!("{}/{}/{}", fleet.installation, id.namespace, id.name),
         topic: topic::topic(&spec.source.kafka.create, &defaults.topic, &identity.resolved),
+        topic_wishes: topic::wishes(spec),
         pipeline: id,
         identity: identity.resolved,
         differences: identity.differences,

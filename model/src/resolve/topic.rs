@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Resolution, Violation};
 use crate::fleet::TopicDefaults;
 use crate::plan::StartFrom;
-use crate::resource::{self, Resolved, StartPosition, TopicCreation};
+use crate::resource::{self, DataPipelineSpec, Resolved, StartPosition, TopicCreation};
 use crate::value::rfc3339_ms;
 
 /// Headers and reason that a dead letter carries beyond its message.
@@ -32,7 +32,37 @@ pub(super) fn topic(create: &TopicCreation, defaults: &TopicDefaults, identity: 
     }
 }
 
+/// What the spec itself asks of topics. It is kept as asked; what only the
+/// fleet's defaults say is set when a topic is made, and a changed default
+/// never alters one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicWishes {
+    /// As Kafka spells it.
+    pub config: BTreeMap<String, String>,
+    pub replication_factor: Option<i32>,
+    pub dead_letter_retention_days: Option<u32>,
+}
+
+/// The setting that bounds messages, as Kafka spells it.
+pub const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+const MIN_REPLICAS: &str = "min.insync.replicas";
+const RETENTION: &str = "retention.ms";
+
 impl Resolution {
+    /// The configuration that a dead-letter topic of ours must have now, beside
+    /// a source topic of the configuration `source`.
+    pub fn dead_letter_config(&self, source: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let asked = self.topic_wishes.config.get(MAX_MESSAGE_BYTES);
+        let limit = asked.or_else(|| source.get(MAX_MESSAGE_BYTES)).and_then(|limit| limit.parse().ok());
+        let mut config = self.dead_letter_topic(limit.unwrap_or_default()).config;
+        config.retain(|key, _| match key.as_str() {
+            MAX_MESSAGE_BYTES => limit.is_some(),
+            RETENTION => self.topic_wishes.dead_letter_retention_days.is_some(),
+            key => self.topic_wishes.config.contains_key(key) && key == MIN_REPLICAS,
+        });
+        config
+    }
+
     /// How the dead-letter topic is made beside a source topic that takes
     /// messages of up to `source_max_message_bytes`.
     pub fn dead_letter_topic(&self, source_max_message_bytes: u64) -> TopicSettings {
@@ -41,15 +71,24 @@ impl Resolution {
         let mut config = BTreeMap::from([
             ("cleanup.policy".to_owned(), "delete".to_owned()),
             (
-                "max.message.bytes".to_owned(),
+                MAX_MESSAGE_BYTES.to_owned(),
                 (source_max_message_bytes + DEAD_LETTER_ROOM).min(limit).to_string(),
             ),
-            ("retention.ms".to_owned(), retention_ms.to_string()),
+            (RETENTION.to_owned(), retention_ms.to_string()),
         ]);
         // As safe as the source: what a dead letter holds is nowhere else.
-        let safety = "min.insync.replicas";
-        config.extend(self.topic.config.get(safety).map(|replicas| (safety.to_owned(), replicas.clone())));
+        let replicas = self.topic.config.get(MIN_REPLICAS);
+        config.extend(replicas.map(|replicas| (MIN_REPLICAS.to_owned(), replicas.clone())));
         TopicSettings { partitions: 1, replication_factor: self.topic.replication_factor, config }
+    }
+}
+
+pub(super) fn wishes(spec: &DataPipelineSpec) -> TopicWishes {
+    let create = &spec.source.kafka.create;
+    TopicWishes {
+        config: create.config.clone(),
+        replication_factor: create.replication_factor,
+        dead_letter_retention_days: spec.dead_letter.retention_days.map(days),
     }
 }
 

@@ -82,6 +82,11 @@ impl Resources {
         [&self.requests.memory, &self.limits.memory].into_iter().flatten().map(Amount::as_str)
     }
 
+    /// The amounts of CPU in it.
+    pub fn cpu(&self) -> impl Iterator<Item = &str> {
+        [&self.requests.cpu, &self.limits.cpu].into_iter().flatten().map(Amount::as_str)
+    }
+
     /// As a container's spec holds it.
     pub fn to_requirements(&self) -> ResourceRequirements {
         let list = |list: &ResourceList| {

@@ -63,11 +63,13 @@ pub struct TopicCreation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub partitions: Option<i32>,
-    /// Copies of every message, and of the dead letters; the fleet's default where nothing is said.
+    /// Copies of every message, and of the dead letters; the fleet's default where nothing is said. Kafka changes it
+    /// later only by reassigning partitions, so an edit is told and not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 15))]
     pub replication_factor: Option<i32>,
-    /// Topic configuration as Kafka spells it, like `retention.ms: "604800000"`, over the fleet's.
+    /// Topic configuration as Kafka spells it, like `retention.ms: "604800000"`, over the fleet's. What
+    /// is written here is kept so in a topic that Caudal made; what is taken out again stays as it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "topic_config")]
     pub config: BTreeMap<String, String>,
@@ -121,7 +123,7 @@ pub struct DeadLetter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 249))]
     pub topic: Option<String>,
-    /// Days that dead letters are kept; the fleet's default where nothing is said.
+    /// Days that dead letters are kept; the fleet's default, as it was when the topic was made, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3650))]
     pub retention_days: Option<i32>,

@@ -119,6 +119,10 @@ pub struct Resolved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub topic_id: Option<String>,
+    /// Kafka's id of the topic of dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub dead_letter_topic_id: Option<String>,
     /// Partitions of the topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

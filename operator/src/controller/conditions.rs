@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::reason::{Problem, Reason};
+use super::validate::Claimed;
 
 pub const READY: &str = "Ready";
 pub const TOPIC_READY: &str = "TopicReady";
@@ -64,6 +65,14 @@ pub struct Findings {
     /// Recorded values that win over what the defaults say now.
     pub differences: Option<String>,
     pub deletion_blocked: Option<Problem>,
+}
+
+impl Findings {
+    /// Others own what the pipeline wants, so nothing else was looked at.
+    pub fn claimed(&mut self, Claimed { topic, table }: Claimed) {
+        self.topic = topic.map_or(Finding::Unknown, Finding::Bad);
+        self.table = table.map_or(Finding::Unknown, Finding::Bad);
+    }
 }
 
 /// A condition that changed its status or reason.

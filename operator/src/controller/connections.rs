@@ -246,29 +246,39 @@ pub fn clickhouse(
         .and_then(|settings| settings.url.clone())
         .or_else(|| secret.get("url").map(str::to_owned))
         .ok_or_else(|| secret.missing(source, "url"))?;
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        let message = format!(
-            "{url:?} is no address of ClickHouse's HTTP port; write http://host:port or https://host:port"
-        );
-        return Err(Problem::new(Reason::SecretInvalid, message));
-    }
+    check_address(&url)?;
     let url = url.trim_end_matches('/').to_owned();
-    let ingest = secret.login("");
-    let reader = secret.login("reader-");
-    let fleet = matches!(source, ConnectionSource::Fleet(_));
-    if fleet && ingest.is_some() && reader.is_none() {
-        return Err(secret.missing(source, "reader-username"));
+    let (admin, ingest, reader) = (secret.login("admin-"), secret.login(""), secret.login("reader-"));
+    // None stands in for another: the API must not get what may insert.
+    if admin.is_some() || ingest.is_some() || reader.is_some() {
+        for (login, key) in [(&ingest, "username"), (&reader, "reader-username")] {
+            if login.is_none() {
+                return Err(secret.missing(source, key));
+            }
+        }
     }
     Ok(ClickHouse {
         name: client_name(source, namespace),
         access: ClickHouseAccess {
             url,
-            admin: secret.login("admin-").or_else(|| ingest.clone()),
+            admin: admin.or_else(|| ingest.clone()),
             ca: secret.get("ca.crt").map(str::to_owned),
         },
-        reader: reader.or_else(|| ingest.clone()),
+        reader,
         ingest,
     })
+}
+
+/// Addresses go into plans and messages, so they hold no credentials; the text
+/// is not repeated, since it may.
+fn check_address(url: &str) -> Result<(), Problem> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', '?', '#'])) {
+        return Ok(());
+    }
+    let message = "url is no address of ClickHouse's HTTP port alone; write http://host:port or https://host:port, and \
+                   users and passwords under their own keys";
+    Err(Problem::new(Reason::SecretInvalid, message))
 }
 
 #[cfg(test)]
@@ -347,14 +357,35 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_connection_needs_a_reader_of_its_own() {
+    fn the_api_never_gets_the_login_that_inserts() {
         let values = [("url", "http://ch:8123/"), ("username", "ingest"), ("password", "p")];
-        let secret = text(Part::ClickHouse, &values);
-        let found = clickhouse(&named(), "shop", None, &secret).unwrap();
-        assert_eq!(found.access.url, "http://ch:8123");
-        assert_eq!(found.reader, found.ingest);
-        let fleet = ConnectionSource::Fleet("default".into());
-        let problem = clickhouse(&fleet, "shop", None, &secret).unwrap_err();
-        assert!(problem.message.contains("reader-username"), "{}", problem.message);
+        for source in [named(), ConnectionSource::Fleet("default".into())] {
+            let of = |more: &[(&str, &str)]| {
+                let secret = text(Part::ClickHouse, &[&values[..], more].concat());
+                clickhouse(&source, "shop", None, &secret)
+            };
+            let problem = of(&[]).unwrap_err();
+            assert!(problem.message.contains("reader-username"), "{}", problem.message);
+            let found = of(&[("reader-username", "reader")]).unwrap();
+            assert_eq!(found.access.url, "http://ch:8123");
+            assert_eq!(found.access.admin, found.ingest);
+            assert_eq!(found.reader.unwrap().username, "reader");
+        }
+        let admin = text(Part::ClickHouse, &[("url", "http://ch:8123"), ("admin-username", "admin")]);
+        let problem = clickhouse(&named(), "shop", None, &admin).unwrap_err();
+        assert!(problem.message.contains("has no key username"), "{}", problem.message);
+        let open = text(Part::ClickHouse, &[("url", "http://ch:8123")]);
+        assert_eq!(clickhouse(&named(), "shop", None, &open).unwrap().reader, None);
+    }
+
+    #[test]
+    fn an_address_with_credentials_is_refused_and_not_repeated() {
+        for url in ["http://me:hidden@ch:8123", "https://ch?password=hidden", "tcp://me:hidden@ch", "http://"]
+        {
+            let problem =
+                clickhouse(&named(), "shop", None, &text(Part::ClickHouse, &[("url", url)])).unwrap_err();
+            assert_eq!(problem.reason, Reason::SecretInvalid);
+            assert!(!problem.message.contains("hidden"), "{}", problem.message);
+        }
     }
 }

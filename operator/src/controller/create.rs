@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caudal_model::resolve::Resolution;
+use caudal_model::resolve::{MAX_MESSAGE_BYTES, Resolution};
 
 use super::decide::{ClickHouseWork, KafkaWork, new_topic};
 use super::reason::{Problem, Reason};
 use super::survey::{ClickHouseSurvey, KafkaSurvey};
 use crate::external::clickhouse::Admin as ClickHouseAdmin;
-use crate::external::kafka::{Admin as KafkaAdmin, Creation, KafkaError, TopicDescription};
+use crate::external::kafka::{Admin as KafkaAdmin, Creation, KafkaError, NewTopic, TopicDescription};
 
 /// A new topic is not known everywhere at once.
 const TOPIC_SETTLES: (u32, Duration) = (20, Duration::from_millis(250));
@@ -19,9 +19,10 @@ const TOPIC_SETTLES: (u32, Duration) = (20, Duration::from_millis(250));
 pub struct KafkaFacts {
     pub cluster_id: String,
     pub topic: TopicDescription,
-    /// Somebody else made the topic after all.
-    pub topic_found: bool,
-    pub dead_letters_found: bool,
+    pub dead_letters: TopicDescription,
+    /// What came of making them; `None` for one that was there before.
+    pub topic_creation: Option<Creation>,
+    pub dead_letter_creation: Option<Creation>,
 }
 
 /// What ClickHouse says of the pipeline's table.
@@ -37,11 +38,18 @@ pub async fn in_kafka(
     work: KafkaWork,
 ) -> Result<KafkaFacts, Problem> {
     let identity = &resolution.identity;
-    let KafkaWork { create_topic, widen, create_dead_letters } = work;
-    let mut topic_found = false;
+    let KafkaWork { create_topic, widen, create_dead_letters, alter_topic, alter_dead_letters } = work;
+    let mut topic_creation = None;
     if let Some(topic) = &create_topic {
-        topic_found = admin.create(topic).await? == Creation::AlreadyThere;
-        tracing::info!(topic = topic.name, found = topic_found, "created topic");
+        topic_creation = Some(made(admin, topic).await?);
+    }
+    for (topic, config) in
+        [(&identity.topic, &alter_topic), (&identity.dead_letter_topic, &alter_dead_letters)]
+    {
+        if !config.is_empty() {
+            admin.alter(topic, config).await?;
+            tracing::info!(topic, ?config, "changed settings");
+        }
     }
     if let Some(partitions) = widen {
         admin.widen(&identity.topic, partitions).await?;
@@ -52,14 +60,33 @@ pub async fn in_kafka(
         Some(topic) => topic,
         None => settled(admin, &identity.topic, at_least).await?,
     };
-    let mut dead_letters_found = false;
+    let mut dead_letter_creation = None;
     if create_dead_letters {
-        let limit = admin.max_message_bytes(&identity.topic).await?;
+        let limit = max_message_bytes(admin, &identity.topic).await?;
         let topic = new_topic(&identity.dead_letter_topic, resolution.dead_letter_topic(limit));
-        dead_letters_found = admin.create(&topic).await? == Creation::AlreadyThere;
-        tracing::info!(topic = topic.name, found = dead_letters_found, "created dead-letter topic");
+        dead_letter_creation = Some(made(admin, &topic).await?);
     }
-    Ok(KafkaFacts { cluster_id: found.cluster_id, topic, topic_found, dead_letters_found })
+    let dead_letters = match found.dead_letters {
+        Some(topic) => topic,
+        None => settled(admin, &identity.dead_letter_topic, 1).await?,
+    };
+    let cluster_id = found.cluster_id;
+    Ok(KafkaFacts { cluster_id, topic, dead_letters, topic_creation, dead_letter_creation })
+}
+
+async fn made(admin: &KafkaAdmin, topic: &NewTopic) -> Result<Creation, KafkaError> {
+    let creation = admin.create(topic).await?;
+    tracing::info!(topic = topic.name, ?creation, "made a topic");
+    Ok(creation)
+}
+
+async fn max_message_bytes(admin: &KafkaAdmin, topic: &str) -> Result<u64, KafkaError> {
+    let config = admin.config(topic).await?;
+    let limit = config.get(MAX_MESSAGE_BYTES).and_then(|text| text.parse().ok());
+    limit.ok_or_else(|| KafkaError::Refused {
+        act: format!("read the settings of topic {topic:?}"),
+        detail: format!("{MAX_MESSAGE_BYTES} is not among them"),
+    })
 }
 
 /// Waits until a topic is there with its partitions.

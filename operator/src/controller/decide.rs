@@ -1,11 +1,13 @@
 //! What is wanted + what is there → what to do outside, or why nothing may be
 //! done. Pure.
 
+use std::collections::BTreeMap;
+
 use caudal_model::ddl::{
-    Incompatible, add_column, add_key_index, check_table, create_database, create_ledger, create_table,
-    schema_changes,
+    Incompatible, add_column, add_key_index, check_guarantees, check_table, create_database, create_ledger,
+    create_table, schema_changes,
 };
-use caudal_model::resolve::{Resolution, TopicSettings};
+use caudal_model::resolve::{MAX_MESSAGE_BYTES, Resolution, TopicSettings};
 use caudal_model::resource::Resolved;
 
 use super::reason::{Problem, Reason};
@@ -24,6 +26,9 @@ pub struct KafkaWork {
     /// The number of partitions to raise the topic to.
     pub widen: Option<i32>,
     pub create_dead_letters: bool,
+    /// Settings that differ from what the spec asks for; both may be empty.
+    pub alter_topic: BTreeMap<String, String>,
+    pub alter_dead_letters: BTreeMap<String, String>,
 }
 
 /// What to do in ClickHouse.
@@ -64,7 +69,47 @@ pub fn kafka(resolution: &Resolution, found: &KafkaSurvey) -> Result<KafkaWork, 
         }
         Some(_) => (),
     }
+    let wishes = &resolution.topic_wishes;
+    if identity.topic_created && found.topic.is_some() {
+        work.alter_topic = changed(wishes.config.clone(), &found.topic_config);
+    }
+    if identity.dead_letter_topic_created && found.dead_letters.is_some() {
+        let mut wanted = resolution.dead_letter_config(&found.topic_config);
+        // What fits is never made too small for letters that are on their way.
+        let size = |config: &BTreeMap<String, String>| config.get(MAX_MESSAGE_BYTES)?.parse::<u64>().ok();
+        if size(&found.dead_letter_config) >= size(&wanted) {
+            wanted.remove(MAX_MESSAGE_BYTES);
+        }
+        work.alter_dead_letters = changed(wanted, &found.dead_letter_config);
+    }
     Ok(work)
+}
+
+/// The wishes that are not fulfilled. Kafka prints numbers and lists its own
+/// way.
+fn changed(
+    mut wanted: BTreeMap<String, String>,
+    there: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let plain = |text: &str| -> String {
+        let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+        text.parse::<f64>().map_or(text, |number| number.to_string())
+    };
+    wanted.retain(|key, value| there.get(key).is_none_or(|found| plain(found) != plain(value)));
+    wanted
+}
+
+/// What the spec asks of a topic that Kafka can't change by a request.
+pub fn unchangeable(resolution: &Resolution, found: &KafkaSurvey) -> Option<String> {
+    let wanted = resolution.topic_wishes.replication_factor?;
+    let topic = found.topic.as_ref().filter(|_| resolution.identity.topic_created)?;
+    (topic.replication_factor != wanted).then(|| {
+        format!(
+            "the topic stays at {} copies, although spec.source.kafka.create.replicationFactor is {wanted}: reassign its \
+             partitions with kafka-reassign-partitions.sh, or write {} there",
+            topic.replication_factor, topic.replication_factor
+        )
+    })
 }
 
 pub fn new_topic(name: &str, settings: TopicSettings) -> NewTopic {
@@ -89,6 +134,9 @@ pub fn clickhouse(resolution: &Resolution, found: &ClickHouseSurvey) -> Result<C
         Some(surveyed) => {
             check_owner(resolution, &surveyed.table)?;
             check_table(&surveyed.table.definition, &spec).map_err(incompatible)?;
+            if resolution.existing_table {
+                check_guarantees(&surveyed.table.definition, &spec).map_err(incompatible)?;
+            }
             for column in schema_changes(&surveyed.columns, &spec).map_err(incompatible)? {
                 let act = format!("add column {:?} to {database}.{name}", column.field.name);
                 work.statements.push(Statement::new(act, add_column(database, name, &column)));
@@ -183,23 +231,31 @@ fn incompatible(error: Incompatible) -> Problem {
     Problem::new(Reason::SchemaIncompatible, message)
 }
 
-/// The record with what is about to be created; written before it is.
-#[must_use]
-pub fn promise(
-    recorded: &Resolved,
-    kafka: Option<&KafkaWork>,
-    clickhouse: Option<&ClickHouseWork>,
-    existing_table: bool,
-) -> Resolved {
-    let mut promised = recorded.clone();
-    if let Some(KafkaWork { create_topic, widen: _, create_dead_letters }) = kafka {
-        promised.topic_created |= create_topic.is_some();
-        promised.dead_letter_topic_created |= create_dead_letters;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_whose_deduplication_was_not_checked_is_not_used() {
+        for old in ["24.8.1.1", "26.6.9.9", "25.12", "unknown"] {
+            let problem = check_version(old).unwrap_err();
+            assert_eq!(problem.reason, Reason::UnsupportedServer);
+            assert!(problem.message.contains("26.7"), "{}", problem.message);
+        }
+        for new in ["26.7.1.1", "26.10.1", "27.1.1.1"] {
+            assert_eq!(check_version(new), Ok(()), "{new}");
+        }
     }
-    if clickhouse.is_some() {
-        // A table that carries our comment was made by us, perhaps before a
-        // re-apply that lost the status.
-        promised.table_created = !existing_table;
+
+    #[test]
+    fn settings_that_kafka_prints_its_own_way_are_not_set_again_and_again() {
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let there = map(&[("min.cleanable.dirty.ratio", "0.5"), ("cleanup.policy", "compact,delete")]);
+        let same = map(&[("min.cleanable.dirty.ratio", "0.50"), ("cleanup.policy", "compact, delete")]);
+        assert_eq!(changed(same, &there), map(&[]));
+        let other = map(&[("cleanup.policy", "delete"), ("retention.ms", "1")]);
+        assert_eq!(changed(other.clone(), &there), other);
     }
-    promised
 }

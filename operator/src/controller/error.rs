@@ -19,6 +19,14 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub enum Error {
     #[error("{act}")]
     Kubernetes { act: String, source: Box<kube::Error> },
+    /// Somebody else's object has a name that the pipeline needs.
+    #[error("{object} is there already and is not this DataPipeline's")]
+    Foreign { object: String },
+    /// The pipeline was deleted and made again faster than its objects went.
+    #[error("{object} of the former DataPipeline of this name is still being removed")]
+    Leaving { object: String },
+    #[error("reconcile: not done within {} s", limit.as_secs())]
+    Slow { limit: Duration },
 }
 
 impl Error {
@@ -31,27 +39,37 @@ impl Error {
     /// What the API server refuses for good, as a problem to show; the error
     /// itself when another try may help.
     pub fn refusal(self) -> Result<Problem, Self> {
-        let Self::Kubernetes { act, source } = &self;
-        match &**source {
-            kube::Error::Api(status)
-                if status.is_invalid() || status.is_forbidden() || status.code == 400 =>
-            {
-                let message = format!("{act}: the API server refuses: {}", status.message);
-                Ok(Problem::new(Reason::ObjectRefused, message))
+        let message = match &self {
+            Self::Kubernetes { act, source } => match &**source {
+                kube::Error::Api(status)
+                    if status.is_invalid() || status.is_forbidden() || status.code == 400 =>
+                {
+                    format!("{act}: the API server refuses: {}", status.message)
+                }
+                _ => return Err(self),
+            },
+            Self::Foreign { .. } => {
+                format!("{self}; rename or delete it, or give the DataPipeline another name")
             }
-            _ => Err(self),
-        }
+            Self::Leaving { .. } | Self::Slow { .. } => return Err(self),
+        };
+        Ok(Problem::new(Reason::ObjectRefused, message))
     }
 
     /// Somebody wrote in between; the next look sees it.
     pub fn is_conflict(&self) -> bool {
-        let Self::Kubernetes { source, .. } = self;
-        matches!(&**source, kube::Error::Api(status) if status.is_conflict())
+        matches!(self, Self::Kubernetes { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.is_conflict()))
     }
 
     /// The value of the `reason` label.
     pub fn label(&self) -> &'static str {
-        if self.is_conflict() { "Conflict" } else { "Kubernetes" }
+        match self {
+            _ if self.is_conflict() => "Conflict",
+            Self::Kubernetes { .. } | Self::Leaving { .. } => "Kubernetes",
+            Self::Foreign { .. } => Reason::ObjectRefused.as_str(),
+            Self::Slow { .. } => "Slow",
+        }
     }
 
     fn retry(&self) -> Retry {

@@ -2,25 +2,27 @@
 //! around it. The cache is not trusted here: it may be older than our own last
 //! write, and what is recorded must win.
 
-use caudal_model::Plan;
 use caudal_model::resource::DataPipeline;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use super::build::{Component, Owner, PLAN_ANNOTATION, PLAN_KEY};
+use super::build::{Component, Owner, Relation};
 use super::connections::{Part, SecretReference, secret_reference};
 use super::error::Error;
+use super::observe::{self, Ingestor};
 use super::sources::Sources;
 use crate::context::Context;
 
-/// The pipeline and its workloads.
+/// The pipeline, its workloads (never another's of that name) and what its
+/// ingestors say.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub pipeline: DataPipeline,
     pub owner: Owner,
     pub ingestor: Option<Deployment>,
+    pub ingestors: Vec<Ingestor>,
     pub api: Option<Deployment>,
 }
 
@@ -40,7 +42,13 @@ pub async fn fetch(context: &Context, key: &ObjectRef<DataPipeline>) -> Result<O
     let (ingestor, api) =
         tokio::try_join!(deployments.get_opt(&ingestor_name), deployments.get_opt(&api_name))
             .map_err(Error::kubernetes("get the Deployments"))?;
-    Ok(Some(Fetched { pipeline, owner, ingestor, api }))
+    let ours = |deployment: &Deployment| owner.relation_to(&deployment.metadata) == Relation::Ours;
+    let (ingestor, api) = (ingestor.filter(ours), api.filter(ours));
+    let ingestors = match &ingestor {
+        Some(_) => observe::ingestors(context, &owner).await?,
+        None => Vec::new(),
+    };
+    Ok(Some(Fetched { pipeline, owner, ingestor, ingestors, api }))
 }
 
 /// A Secret and where it was looked for; no reference means none is needed.
@@ -68,27 +76,4 @@ async fn secret(context: &Context, reference: Option<SecretReference>) -> Result
         }
     };
     Ok(FetchedSecret { reference, secret })
-}
-
-/// The plan that runs now, put together from the workloads' copies; `None` when
-/// nothing runs yet.
-pub async fn running_plan(context: &Context, fetched: &Fetched) -> Result<Option<Plan>, Error> {
-    let Some(ingestor) = plan_of(context, fetched.ingestor.as_ref()).await? else { return Ok(None) };
-    let api = plan_of(context, fetched.api.as_ref()).await?.and_then(|plan| plan.api);
-    Ok(Some(Plan { api, ..ingestor }))
-}
-
-async fn plan_of(context: &Context, deployment: Option<&Deployment>) -> Result<Option<Plan>, Error> {
-    let Some((namespace, name)) = deployment.and_then(mounted_plan) else { return Ok(None) };
-    let plans: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-    let plan = plans.get_opt(name).await.map_err(Error::kubernetes("get the running plan"))?;
-    let text = plan.and_then(|plan| plan.data?.remove(PLAN_KEY));
-    Ok(text.and_then(|text| Plan::from_json(&text).ok()))
-}
-
-/// Namespace and name of the ConfigMap that a workload's pods mount.
-pub fn mounted_plan(deployment: &Deployment) -> Option<(&str, &str)> {
-    let template = &deployment.spec.as_ref()?.template;
-    let name = template.metadata.as_ref()?.annotations.as_ref()?.get(PLAN_ANNOTATION)?;
-    Some((deployment.metadata.namespace.as_deref()?, name))
 }

@@ -77,31 +77,41 @@ pub async fn finalize(context: &Context, fetched: Fetched, findings: Findings) -
         if is_annotated(&pipeline, ABANDON_ANNOTATION) {
             let note = format!("left behind as asked: {}", things(&resolved));
             status::event(context, &pipeline, "Delete", true, "Abandoned".to_owned(), note).await;
-        } else if let Err(problem) = drop_all(context, &owner, &resolved).await? {
-            let waiting = problem.reason == Reason::Deleting;
-            let blocked = Problem::new(
-                Reason::DeletionBlocked,
-                format!("{}; to leave it behind, annotate with {ABANDON_ANNOTATION}=true", problem.message),
-            );
-            let findings = Findings {
-                spec: Some(if waiting { problem.clone() } else { blocked }),
-                deletion_blocked: (!waiting).then(|| problem.clone()),
-                ..findings
-            };
-            let report =
-                Report { findings: &findings, resolved: None, ingestor: ingestor.as_ref(), complete: false };
-            status::write(context, &owner, pipeline, report).await?;
-            return Ok(Some(problem.reason));
         } else {
-            let note = format!("dropped: {}", things(&resolved));
-            status::event(context, &pipeline, "Delete", false, "Deleted".to_owned(), note).await;
+            match drop_all(context, &owner, &resolved).await? {
+                Ok(dropped) => {
+                    let note = format!("dropped: {}", dropped.join(", "));
+                    status::event(context, &pipeline, "Delete", false, "Deleted".to_owned(), note).await;
+                }
+                Err(problem) => {
+                    let findings = blocked(&problem, findings);
+                    let ingestor = ingestor.as_ref();
+                    let report = Report { findings: &findings, resolved: None, ingestor, complete: false };
+                    status::write(context, &owner, pipeline, report).await?;
+                    return Ok(Some(problem.reason));
+                }
+            }
         }
     }
     set_finalizer(context, &owner, &pipeline, false).await?;
+    context.claims.forget(&owner.uid);
     Ok(None)
 }
 
-/// What a deletion drops.
+/// What a deletion that can't go on shows; waiting for pods is no fault.
+fn blocked(problem: &Problem, findings: Findings) -> Findings {
+    if problem.reason == Reason::Deleting {
+        return Findings { spec: Some(problem.clone()), ..findings };
+    }
+    let advice = format!("{}; to leave it behind, annotate with {ABANDON_ANNOTATION}=true", problem.message);
+    Findings {
+        spec: Some(Problem::new(Reason::DeletionBlocked, advice)),
+        deletion_blocked: Some(problem.clone()),
+        ..findings
+    }
+}
+
+/// What a deletion would drop.
 fn things(resolved: &Resolved) -> String {
     let mut things = vec![format!("consumer group {:?}", resolved.group)];
     if resolved.topic_created {
@@ -121,9 +131,9 @@ async fn drop_all(
     context: &Context,
     owner: &Owner,
     resolved: &Resolved,
-) -> Result<Result<(), Problem>, Error> {
+) -> Result<Result<Vec<String>, Problem>, Error> {
     let namespace = &owner.namespace;
-    delete::<Deployment>(&context.client, namespace, &owner.object_name(Component::Ingestor)).await?;
+    delete::<Deployment>(&context.client, owner, &owner.object_name(Component::Ingestor)).await?;
     let ingestors = observe::ingestors(context, owner).await?;
     if !ingestors.is_empty() {
         let message =
@@ -142,23 +152,36 @@ async fn drop_all(
         drop_in_clickhouse(context, &connections.clickhouse?, resolved, &comment).await
     };
     let (kafka, clickhouse) = tokio::join!(in_kafka, in_clickhouse);
-    Ok(kafka.and(clickhouse))
+    Ok(kafka.and_then(|dropped| Ok([dropped, clickhouse?].concat())))
 }
 
-async fn drop_in_kafka(context: &Context, kafka: &Kafka, resolved: &Resolved) -> Result<(), Problem> {
-    let admin = kafka_admin(context, kafka)?;
-    if resolved.dead_letter_topic_created {
-        admin.delete_topic(&resolved.dead_letter_topic).await?;
-    }
-    if resolved.topic_created {
-        // Another topic of that name is somebody else's.
-        let found = admin.describe(&resolved.topic).await?;
-        let ours = |id: &String| resolved.topic_id.as_ref().is_none_or(|recorded| recorded == id);
-        if found.is_some_and(|topic| ours(&topic.topic_id)) {
-            admin.delete_topic(&resolved.topic).await?;
+async fn drop_in_kafka(
+    context: &Context,
+    kafka: &Kafka,
+    resolved: &Resolved,
+) -> Result<Vec<String>, Problem> {
+    let mut dropped = Vec::new();
+    let admin = kafka_admin(context, kafka).await?;
+    for (created, topic, id) in [
+        (resolved.dead_letter_topic_created, &resolved.dead_letter_topic, &resolved.dead_letter_topic_id),
+        (resolved.topic_created, &resolved.topic, &resolved.topic_id),
+    ] {
+        if !created {
+            continue;
+        }
+        match admin.describe(topic).await? {
+            Some(found) if id.as_ref().is_none_or(|recorded| *recorded == found.topic_id) => {
+                admin.delete_topic(topic).await?;
+                dropped.push(format!("topic {topic:?}"));
+            }
+            // Another topic of that name is somebody else's.
+            Some(_) => tracing::warn!(topic, "left a topic that was made anew since it was recorded"),
+            None => (),
         }
     }
-    Ok(admin.delete_group(&resolved.group).await?)
+    admin.delete_group(&resolved.group).await?;
+    dropped.push(format!("consumer group {:?}", resolved.group));
+    Ok(dropped)
 }
 
 async fn drop_in_clickhouse(
@@ -166,17 +189,19 @@ async fn drop_in_clickhouse(
     clickhouse: &ClickHouse,
     resolved: &Resolved,
     comment: &str,
-) -> Result<(), Problem> {
+) -> Result<Vec<String>, Problem> {
+    let mut dropped = Vec::new();
     if !resolved.table_created {
-        return Ok(());
+        return Ok(dropped);
     }
-    let admin = clickhouse_admin(context, clickhouse)?;
+    let admin = clickhouse_admin(context, clickhouse).await?;
     let database = &resolved.database;
     for table in [&resolved.table, &format!("{}__ledger", resolved.table)] {
         let found = admin.table(database, table).await?;
         if found.is_some_and(|found| found.definition.comment == comment) {
             admin.execute(&format!("drop table {database}.{table}"), &drop_table(database, table)).await?;
+            dropped.push(format!("table {database}.{table}"));
         }
     }
-    Ok(())
+    Ok(dropped)
 }

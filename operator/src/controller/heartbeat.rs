@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use caudal_model::resolve::ConnectionSource;
 use caudal_model::resource::{DataPipeline, Resolved};
-use futures::Stream;
-use futures::future::join_all;
+use futures::{Stream, StreamExt as _, stream};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::MissedTickBehavior;
@@ -17,21 +16,23 @@ use super::connections::{Part, client_name};
 use crate::context::Context;
 
 const PERIOD: Duration = Duration::from_secs(10);
+/// Connections of one kind that are checked at a time; a check may hold a thread.
+const CHECKS_AT_ONCE: usize = 32;
 
 /// One check of each connection per period, however many pipelines use it.
 pub fn changes(context: Arc<Context>) -> impl Stream<Item = ObjectRef<DataPipeline>> + Send {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let state = (context, ticks, HashMap::new());
-    let rounds = futures::stream::unfold(state, async |(context, mut ticks, mut answered)| {
+    let rounds = stream::unfold(state, async |(context, mut ticks, mut answered)| {
         ticks.tick().await;
         let now = check(&context).await;
         let changed = changed(&answered, &now);
         answered = now;
         let users = users(&context, &changed);
-        Some((futures::stream::iter(users), (context, ticks, answered)))
+        Some((stream::iter(users), (context, ticks, answered)))
     });
-    futures::StreamExt::flatten(rounds)
+    rounds.flatten()
 }
 
 type Connection = (Part, String);
@@ -39,12 +40,16 @@ type Connection = (Part, String);
 /// Which connections answer now; a refusal is an answer, wrong credentials are
 /// none that helps.
 async fn check(context: &Context) -> HashMap<Connection, bool> {
-    let kafkas = context.kafkas.clients().into_iter();
+    let kafkas = stream::iter(context.kafkas.clients());
     let kafkas = kafkas.map(async |(name, admin)| ((Part::Kafka, name), admin.check().await));
-    let clickhouses = context.clickhouses.clients().into_iter();
+    let clickhouses = stream::iter(context.clickhouses.clients());
     let clickhouses = clickhouses.map(async |(name, admin)| ((Part::ClickHouse, name), admin.check().await));
-    let (kafkas, clickhouses) = tokio::join!(join_all(kafkas), join_all(clickhouses));
-    kafkas.into_iter().chain(clickhouses).collect()
+    let (mut answers, more): (HashMap<_, _>, Vec<_>) = tokio::join!(
+        kafkas.buffer_unordered(CHECKS_AT_ONCE).collect(),
+        clickhouses.buffer_unordered(CHECKS_AT_ONCE).collect(),
+    );
+    answers.extend(more);
+    answers
 }
 
 fn changed(before: &HashMap<Connection, bool>, now: &HashMap<Connection, bool>) -> Vec<Connection> {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::build::{Component, Owner, selector_text};
+use super::build::{Component, Owner, PLAN_ANNOTATION, selector_text};
 use super::conditions::Finding;
 use super::error::Error;
 use super::reason::{Problem, Reason};
@@ -23,6 +23,8 @@ const PODS_AT_ONCE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Ingestor {
     pub name: String,
+    /// Name of the ConfigMap with the plan it runs.
+    pub plan: Option<String>,
     pub terminating: bool,
     /// Why its container does not run, like `ImagePullBackOff: …`.
     pub stuck: Option<String>,
@@ -57,6 +59,7 @@ async fn ask(context: &Context, pod: &Pod) -> Ingestor {
     };
     let containers = status.and_then(|status| status.container_statuses.as_ref());
     Ingestor {
+        plan: pod.annotations().get(PLAN_ANNOTATION).cloned(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         stuck: containers.into_iter().flatten().find_map(stuck),
         name,
@@ -184,6 +187,7 @@ mod tests {
         };
         Ingestor {
             name: "pod-1".into(),
+            plan: None,
             terminating: false,
             stuck: None,
             state: Some(IngestorState {

@@ -177,6 +177,11 @@ impl From<KafkaError> for Problem {
                 "put working admin credentials into the connection's Secret, with the rights to describe and \
                  create topics",
             ),
+            KafkaError::Unauthorized { .. } => (
+                Reason::AuthenticationFailed,
+                "give the connection's admin user the right to describe, create, alter and delete these topics, to \
+                 read and alter their configuration, and to delete consumer groups",
+            ),
             KafkaError::Refused { .. } => (Reason::KafkaRefused, "change what Kafka refuses"),
             KafkaError::Settings { .. } => (Reason::SecretInvalid, "correct the connection's settings"),
         };

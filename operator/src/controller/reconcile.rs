@@ -1,40 +1,42 @@
 //! One reconcile of one pipeline.
 
-use std::collections::BTreeSet;
-
-use caudal_model::Plan;
-use caudal_model::resolve::{Facts, Resolution};
+use caudal_model::resolve::Resolution;
 use caudal_model::resource::{DataPipeline, Resolved};
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use super::apply::{Applied, apply};
-use super::build::{Blueprint, Component, Files, Objects, Owner, WorkloadSpec, build};
-use super::claims;
-use super::collect::{collect, open_intents};
+use super::apply::{Applied, apply, remove_api};
+use super::blueprint::{Mounts, objects};
+use super::build::{Component, Objects};
+use super::claims::{self, Claim};
+use super::collect::{collect, knows_all_intents};
 use super::conditions::{Finding, Findings};
-use super::connections::{ClickHouse, Kafka};
 use super::create::{self, ClickHouseFacts, KafkaFacts};
 use super::decide;
 use super::error::Error;
 use super::fetch::{self, Fetched};
 use super::finalize;
 use super::observe;
+use super::plans;
 use super::reason::{Problem, Reason};
+use super::record;
 use super::sources::Sources;
 use super::status::{self, Report};
 use super::survey::{Survey, survey};
-use super::validate::{self, Connections, Invalid, Validated};
+use super::validate::{self, Claimed, Invalid, Validated};
 use crate::context::Context;
 
 /// What a reconcile came to: the problem that decides when to look again.
 pub type Outcome = Option<Reason>;
 
-/// Set to `"true"`: the operator changes nothing.
+/// Set to `"true"`: the operator changes nothing, and drops nothing of a
+/// pipeline that is being deleted.
 const PAUSE_ANNOTATION: &str = "caudal.dev/pause-reconciliation";
 
 pub async fn reconcile(context: &Context, key: &ObjectRef<DataPipeline>) -> Result<Outcome, Error> {
     let Some(fetched) = fetch::fetch(context, key).await? else { return Ok(None) };
-    if fetched.pipeline.metadata.deletion_timestamp.is_some() {
+    let paused = is_annotated(&fetched.pipeline, PAUSE_ANNOTATION);
+    if fetched.pipeline.metadata.deletion_timestamp.is_some() && !paused {
         let findings = unknown(&fetched.pipeline);
         return Box::pin(finalize::finalize(context, fetched, findings)).await;
     }
@@ -65,15 +67,12 @@ async fn work(context: &Context, fetched: Fetched) -> Result<Worked, Error> {
             return Box::pin(work_on(context, fetched, resolution, findings)).await;
         }
         Err(Invalid::Spec(problem)) => findings.spec = Some(problem),
-        Err(Invalid::Claimed { topic, table }) => {
-            findings.topic = topic.map_or(Finding::Unknown, Finding::Bad);
-            findings.table = table.map_or(Finding::Unknown, Finding::Bad);
-        }
+        Err(Invalid::Claimed(claimed)) => findings.claimed(claimed),
     }
     Ok(Worked { fetched, findings, resolved: None, complete: true })
 }
 
-/// A pipeline without fault and without rival.
+/// A pipeline without fault and without rival, as far as the cache knows.
 async fn work_on(
     context: &Context,
     mut fetched: Fetched,
@@ -87,6 +86,14 @@ async fn work_on(
     let secrets = fetch::secrets(context, &sources).await?;
     let connections = validate::connections(&sources, &context.fleet, secrets);
     let survey = survey(context, &resolution, &connections).await;
+    if let Some(claimed) = take(context, &fetched, &resolution, &survey) {
+        findings.claimed(claimed);
+        return Ok(Worked { fetched, findings, resolved: None, complete: true });
+    }
+    if let Ok((_, found)) = &survey.kafka {
+        let texts = findings.differences.into_iter().chain(decide::unchangeable(&resolution, found));
+        findings.differences = join(texts);
+    }
     let (kafka, clickhouse, recorded) =
         provide(context, &mut fetched, &resolution, survey, &findings).await?;
     findings.topic = finding(&kafka, |facts| {
@@ -96,16 +103,33 @@ async fn work_on(
     findings.table = finding(&clickhouse, |_| {
         format!("table {}.{} holds every field", resolution.identity.database, resolution.identity.table)
     });
-    let plan = plan(context, &fetched, &resolution, &connections, &kafka, &clickhouse).await?;
-    if let (Some(plan), Ok(kafka), Ok(clickhouse)) = (plan, &connections.kafka, &connections.clickhouse) {
-        let objects = objects(context, &fetched.owner, &resolution, plan, kafka, clickhouse);
-        let had_api = fetched.api.is_some();
-        match apply(&context.client, &fetched.owner, &objects, had_api).await {
-            Ok(Applied { ingestor, api }) => (fetched.ingestor, fetched.api) = (Some(ingestor), api),
-            Err(error) => findings.spec = Some(error.refusal()?),
+    let mounts = Mounts::of(&fetched, &resolution, &connections, &kafka, &clickhouse);
+    if let (Some(mut mounts), Ok(kafka), Ok(clickhouse)) =
+        (mounts, &connections.kafka, &connections.clickhouse)
+    {
+        let current = mounts.ingestor.name(&fetched.owner);
+        mounts.formers = plans::formers(context, &fetched, &current).await?;
+        let objects = objects(context, &fetched.owner, &resolution, mounts, kafka, clickhouse);
+        if let Err(error) = put(context, &mut fetched, &resolution, &objects).await {
+            findings.spec = Some(error.refusal()?);
         }
     }
     Ok(Worked { fetched, findings, resolved: Some(recorded), complete: true })
+}
+
+/// Takes what the pipeline wants before anything is promised; tells who has it
+/// already. Here it is known which cluster is behind a connection.
+fn take(context: &Context, fetched: &Fetched, resolution: &Resolution, survey: &Survey) -> Option<Claimed> {
+    let recorded = fetched.pipeline.status.as_ref().is_some_and(|status| status.resolved.is_some());
+    let claim = Claim::of(&fetched.pipeline, &resolution.identity, recorded);
+    let claim = match &survey.kafka {
+        Ok((_, found)) => claim.in_cluster(&found.cluster_id),
+        Err(_) => claim,
+    };
+    let pipelines = context.pipelines.state();
+    let cached = claims::of_all(pipelines.iter().map(AsRef::as_ref));
+    let alive = pipelines.iter().filter_map(|pipeline| pipeline.uid()).collect();
+    Claimed::by(&context.claims.take(&claim, &cached, &alive))
 }
 
 /// Records what is about to be created, creates it, and hands back the facts and
@@ -122,7 +146,7 @@ async fn provide(
     let clickhouse = survey
         .clickhouse
         .and_then(|(admin, found)| Ok((admin, decide::clickhouse(resolution, &found)?, found)));
-    let promised = decide::promise(
+    let promised = record::promise(
         &resolution.identity,
         kafka.as_ref().ok().map(|(_, work, _)| work),
         clickhouse.as_ref().ok().map(|(_, work, _)| work),
@@ -145,99 +169,43 @@ async fn provide(
         create::in_clickhouse(&admin, resolution, found, work).await
     };
     let (kafka, clickhouse) = tokio::join!(in_kafka, in_clickhouse);
-    let recorded = record(promised, kafka.as_ref().ok(), clickhouse.as_ref().ok());
+    let recorded = record::record(promised, kafka.as_ref().ok(), clickhouse.as_ref().ok());
     Ok((kafka, clickhouse, recorded))
 }
 
-/// The record with the facts the servers gave.
-fn record(
-    mut recorded: Resolved,
-    kafka: Option<&KafkaFacts>,
-    clickhouse: Option<&ClickHouseFacts>,
-) -> Resolved {
-    if let Some(KafkaFacts { cluster_id, topic, topic_found, dead_letters_found }) = kafka {
-        recorded.cluster_id = Some(cluster_id.clone());
-        recorded.topic_id = Some(topic.topic_id.clone());
-        recorded.partitions = Some(topic.partitions);
-        recorded.topic_created &= !topic_found;
-        recorded.dead_letter_topic_created &= !dead_letters_found;
-    }
-    if let Some(ClickHouseFacts { table_uuid }) = clickhouse {
-        recorded.table_uuid = Some(table_uuid.clone());
-    }
-    recorded
-}
-
-/// The new plan when both sides have what it needs; else the one that runs, so
-/// that a spec that fails leaves the last good workload running.
-async fn plan(
+/// Puts the objects in place. An API goes only because the spec has none.
+async fn put(
     context: &Context,
-    fetched: &Fetched,
+    fetched: &mut Fetched,
     resolution: &Resolution,
-    connections: &Connections,
-    kafka: &Result<KafkaFacts, Problem>,
-    clickhouse: &Result<ClickHouseFacts, Problem>,
-) -> Result<Option<Plan>, Error> {
-    if let (Ok(kafka), Ok(clickhouse), Some(addresses)) = (kafka, clickhouse, connections.addresses()) {
-        let facts = Facts {
-            cluster_id: kafka.cluster_id.clone(),
-            topic_id: kafka.topic.topic_id.clone(),
-            table_uuid: clickhouse.table_uuid.clone(),
-        };
-        return Ok(Some(resolution.plan(&addresses, &facts)));
+    objects: &Objects,
+) -> Result<(), Error> {
+    let Applied { ingestor, api } = apply(&context.client, &fetched.owner, objects).await?;
+    fetched.ingestor = Some(ingestor);
+    if api.is_some() {
+        fetched.api = api;
+    } else if resolution.api.is_none() && fetched.api.is_some() {
+        remove_api(&context.client, &fetched.owner).await?;
+        fetched.api = None;
     }
-    fetch::running_plan(context, fetched).await
-}
-
-fn objects(
-    context: &Context,
-    owner: &Owner,
-    resolution: &Resolution,
-    plan: Plan,
-    kafka: &Kafka,
-    clickhouse: &ClickHouse,
-) -> Objects {
-    let kafka_ca = kafka.access.ca.as_deref();
-    let clickhouse_ca = clickhouse.access.ca.as_deref();
-    let api = resolution.api.as_ref().filter(|_| plan.api.is_some()).map(|api| WorkloadSpec {
-        replicas: api.replicas,
-        resources: api.resources.clone(),
-        credentials: Files::default().with("clickhouse", clickhouse.reader.as_ref(), clickhouse_ca),
-    });
-    build(&Blueprint {
-        owner: owner.clone(),
-        image: context.fleet.image.clone(),
-        operator_namespace: context.operator_namespace.clone(),
-        plan,
-        ingestor: WorkloadSpec {
-            replicas: resolution.ingest.replicas,
-            resources: resolution.ingest.resources.clone(),
-            credentials: Files::default().with("kafka", kafka.data.as_ref(), kafka_ca).with(
-                "clickhouse",
-                clickhouse.ingest.as_ref(),
-                clickhouse_ca,
-            ),
-        },
-        api,
-    })
+    Ok(())
 }
 
 /// Looks at the workloads, and writes the status.
 async fn finish(context: &Context, worked: Worked) -> Result<Outcome, Error> {
     let Worked { fetched, mut findings, resolved, complete } = worked;
-    let Fetched { pipeline, owner, ingestor, api } = fetched;
+    let Fetched { pipeline, owner, ingestor, ingestors, api } = fetched;
     if let Some(deployment) = &ingestor {
-        let ingestors = observe::ingestors(context, &owner).await?;
         findings.consumers = observe::consumers(deployment, &ingestors);
         let partitions = resolved.as_ref().and_then(|resolved| resolved.partitions);
-        if let Some(intents) = partitions.and_then(|partitions| open_intents(&ingestors, partitions)) {
-            collect(context, &owner, Component::Ingestor, deployment, &intents).await?;
+        if partitions.is_some_and(|partitions| knows_all_intents(&ingestors, partitions)) {
+            collect(context, &owner, Component::Ingestor, deployment, &ingestors).await?;
         }
     }
     if let (Some(finding), Some(deployment)) = (&mut findings.api, &api) {
         *finding = observe::api(deployment);
         if finding.problem().is_none() {
-            collect(context, &owner, Component::Api, deployment, &BTreeSet::new()).await?;
+            collect(context, &owner, Component::Api, deployment, &[]).await?;
         }
     }
     let outcome = worst(&findings);
@@ -270,7 +238,11 @@ fn unknown(pipeline: &DataPipeline) -> Findings {
 }
 
 fn differences(resolution: &Resolution) -> Option<String> {
-    let texts: Vec<_> = resolution.differences.iter().map(ToString::to_string).collect();
+    join(resolution.differences.iter().map(ToString::to_string))
+}
+
+fn join(texts: impl Iterator<Item = String>) -> Option<String> {
+    let texts: Vec<_> = texts.collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 

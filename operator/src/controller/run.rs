@@ -32,6 +32,11 @@ use crate::context::Context;
 
 /// Reconciles at a time; the others wait their turn.
 const CONCURRENCY: u16 = 16;
+/// How long one reconcile may take: longer than all its requests outside with
+/// their own deadlines; the API server's have none.
+const RECONCILE_LIMIT: Duration = Duration::from_mins(2);
+/// How long running reconciles may still take after a shutdown; pods have 30 s.
+const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 /// A burst of changes to one pipeline's objects is one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
@@ -51,17 +56,23 @@ pub async fn run(context: Arc<Context>, writer: Writer<DataPipeline>, shutdown: 
         .watches_stream(labelled::<Secret>(client, CONNECTION_LABEL), users_of(&context))
         .watches_stream(fleet_secrets(&context), users_of(&context))
         .reconcile_on(heartbeat::changes(Arc::clone(&context)))
-        .graceful_shutdown_on(shutdown.cancelled_owned());
+        .graceful_shutdown_on(shutdown.clone().cancelled_owned());
     let reconciles = controller.run(step, retry, Arc::clone(&context));
-    reconciles
-        .for_each(async |result| match result {
-            Err(ControllerError::ObjectNotFound(gone)) => forget(&context, &gone),
-            Err(ControllerError::QueueError(error)) => tracing::warn!(error = %chain(&error), "watch"),
-            // A failed reconcile was logged where its retry was decided.
-            Err(error) => tracing::debug!(%error, "reconcile"),
-            Ok(_) => (),
-        })
-        .await;
+    let all = reconciles.for_each(async |result| match result {
+        Err(ControllerError::ObjectNotFound(gone)) => forget(&context, &gone),
+        Err(ControllerError::QueueError(error)) => tracing::warn!(error = %chain(&error), "watch"),
+        // A failed reconcile was logged where its retry was decided.
+        Err(error) => tracing::debug!(%error, "reconcile"),
+        Ok(_) => (),
+    });
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN_LIMIT).await;
+    };
+    tokio::select! {
+        () = all => (),
+        () = drained => tracing::warn!("ended in the middle of reconciles; the next leader does them anew"),
+    }
 }
 
 /// Pipelines, trimmed; a change of status alone starts no reconcile.
@@ -153,6 +164,9 @@ fn users_of(
 fn forget(context: &Context, gone: &ObjectRef<DynamicObject>) {
     let namespace = gone.namespace.as_deref().unwrap_or_default();
     context.metrics.forget(namespace, &gone.name);
+    if let Some(uid) = &gone.extra.uid {
+        context.claims.forget(uid);
+    }
     context.backoff.forget(&ObjectRef::<DataPipeline>::new(&gone.name).within(namespace).to_string());
 }
 
@@ -166,7 +180,7 @@ async fn step(pipeline: Arc<DataPipeline>, context: Arc<Context>) -> Result<Acti
     let key = ObjectRef::from_obj(pipeline.as_ref());
     let started = Instant::now();
     let running = context.metrics.begin();
-    let result = Box::pin(reconcile(&context, &key)).await;
+    let result = within(RECONCILE_LIMIT, Box::pin(reconcile(&context, &key))).await;
     drop(running);
     let problem = match &result {
         Ok(outcome) => outcome.map(Reason::as_str),
@@ -177,6 +191,11 @@ async fn step(pipeline: Arc<DataPipeline>, context: Arc<Context>) -> Result<Acti
     Ok(Action::requeue(context.backoff.after(&key.to_string(), outcome)))
 }
 
+/// Nobody's silence may hold a place that others wait for.
+async fn within<T>(limit: Duration, reconcile: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(limit, reconcile).await.unwrap_or(Err(Error::Slow { limit }))
+}
+
 #[allow(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn retry(pipeline: Arc<DataPipeline>, error: &Error, context: Arc<Context>) -> Action {
     let key = ObjectRef::from_obj(pipeline.as_ref());
@@ -184,4 +203,19 @@ fn retry(pipeline: Arc<DataPipeline>, error: &Error, context: Arc<Context>) -> A
         tracing::warn!(pipeline = %key, error = %chain(error), "reconcile failed");
     }
     Action::requeue(context.backoff.after_error(&key.to_string(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::Backoff;
+
+    #[tokio::test]
+    async fn a_reconcile_without_an_answer_ends_and_is_tried_again() {
+        let silence = std::future::pending::<Result<(), Error>>();
+        let error = within(Duration::from_millis(10), silence).await.unwrap_err();
+        assert_eq!(error.label(), "Slow");
+        assert!(Backoff::default().after_error("shop/orders", &error) <= Duration::from_secs(1));
+        assert!(error.refusal().is_err());
+    }
 }

@@ -1,5 +1,6 @@
 //! Connections → what Kafka and ClickHouse have now. Reads only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use caudal_model::ddl::ExistingColumn;
@@ -23,6 +24,9 @@ pub struct KafkaSurvey {
     pub cluster_id: String,
     pub topic: Option<TopicDescription>,
     pub dead_letters: Option<TopicDescription>,
+    /// Settings of both; empty where nothing depends on them.
+    pub topic_config: BTreeMap<String, String>,
+    pub dead_letter_config: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +48,13 @@ pub struct SurveyedTable {
 pub async fn survey(context: &Context, resolution: &Resolution, connections: &Connections) -> Survey {
     let kafka = async {
         let kafka = connections.kafka.as_ref().map_err(Clone::clone)?;
-        let admin = kafka_admin(context, kafka)?;
+        let admin = kafka_admin(context, kafka).await?;
         let found = survey_kafka(&admin, resolution).await?;
         Ok((admin, found))
     };
     let clickhouse = async {
         let clickhouse = connections.clickhouse.as_ref().map_err(Clone::clone)?;
-        let admin = clickhouse_admin(context, clickhouse)?;
+        let admin = clickhouse_admin(context, clickhouse).await?;
         let found = survey_clickhouse(&admin, resolution).await?;
         Ok((admin, found))
     };
@@ -59,16 +63,16 @@ pub async fn survey(context: &Context, resolution: &Resolution, connections: &Co
 }
 
 /// The shared client of a connection.
-pub fn kafka_admin(context: &Context, kafka: &Kafka) -> Result<Arc<KafkaAdmin>, KafkaError> {
-    context.kafkas.get(&kafka.name, &kafka.access, KafkaAdmin::connect)
+pub async fn kafka_admin(context: &Context, kafka: &Kafka) -> Result<Arc<KafkaAdmin>, KafkaError> {
+    context.kafkas.get(&kafka.name, &kafka.access, KafkaAdmin::connect).await
 }
 
 /// The shared client of a connection.
-pub fn clickhouse_admin(
+pub async fn clickhouse_admin(
     context: &Context,
     clickhouse: &ClickHouse,
 ) -> Result<Arc<ClickHouseAdmin>, ClickHouseError> {
-    context.clickhouses.get(&clickhouse.name, &clickhouse.access, ClickHouseAdmin::connect)
+    context.clickhouses.get(&clickhouse.name, &clickhouse.access, ClickHouseAdmin::connect).await
 }
 
 async fn survey_kafka(admin: &Arc<KafkaAdmin>, resolution: &Resolution) -> Result<KafkaSurvey, KafkaError> {
@@ -76,7 +80,16 @@ async fn survey_kafka(admin: &Arc<KafkaAdmin>, resolution: &Resolution) -> Resul
     let identity = &resolution.identity;
     let (topic, dead_letters) =
         tokio::try_join!(admin.describe(&identity.topic), admin.describe(&identity.dead_letter_topic))?;
-    Ok(KafkaSurvey { cluster_id, topic, dead_letters })
+    let holds_letters = identity.dead_letter_topic_created && dead_letters.is_some();
+    let is_held = identity.topic_created && !resolution.topic_wishes.config.is_empty();
+    let config = async |name: &str, wanted: bool| {
+        if wanted { admin.config(name).await } else { Ok(BTreeMap::new()) }
+    };
+    let (topic_config, dead_letter_config) = tokio::try_join!(
+        config(&identity.topic, topic.is_some() && (is_held || holds_letters)),
+        config(&identity.dead_letter_topic, holds_letters),
+    )?;
+    Ok(KafkaSurvey { cluster_id, topic, dead_letters, topic_config, dead_letter_config })
 }
 
 async fn survey_clickhouse(

@@ -21,27 +21,37 @@ pub struct Validated {
 #[derive(Debug)]
 pub enum Invalid {
     Spec(Problem),
-    /// Older pipelines own what it wants.
-    Claimed {
-        topic: Option<Problem>,
-        table: Option<Problem>,
-    },
+    Claimed(Claimed),
+}
+
+/// Other pipelines own what it wants.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub topic: Option<Problem>,
+    pub table: Option<Problem>,
+}
+
+impl Claimed {
+    /// `None` without a conflict.
+    pub fn by(conflicts: &[Conflict]) -> Option<Self> {
+        let first = |wanted: fn(&Thing) -> bool| {
+            conflicts.iter().find(|conflict: &&Conflict| wanted(&conflict.thing)).map(Problem::from)
+        };
+        (!conflicts.is_empty()).then(|| Self {
+            topic: first(|thing| matches!(thing, Thing::Topic(_) | Thing::Group(_))),
+            table: first(|thing| matches!(thing, Thing::Table(_))),
+        })
+    }
 }
 
 pub fn validate(pipeline: &DataPipeline, fleet: &Fleet, others: &[Claim]) -> Result<Validated, Invalid> {
     let recorded = pipeline.status.as_ref().and_then(|status| status.resolved.as_ref());
     let resolution = resolve(pipeline, fleet, recorded).map_err(|found| Invalid::Spec(invalid(&found)))?;
-    let conflicts = Claim::of(pipeline, &resolution.identity).conflicts(others);
-    if conflicts.is_empty() {
-        return Ok(Validated { resolution });
+    let claim = Claim::of(pipeline, &resolution.identity, recorded.is_some());
+    match Claimed::by(&claim.conflicts(others)) {
+        None => Ok(Validated { resolution }),
+        Some(claimed) => Err(Invalid::Claimed(claimed)),
     }
-    let first = |wanted: fn(&Thing) -> bool| {
-        conflicts.iter().find(|conflict: &&Conflict| wanted(&conflict.thing)).map(Problem::from)
-    };
-    Err(Invalid::Claimed {
-        topic: first(|thing| matches!(thing, Thing::Topic(_) | Thing::Group(_))),
-        table: first(|thing| matches!(thing, Thing::Table(_))),
-    })
 }
 
 fn invalid(found: &[Violation]) -> Problem {

@@ -127,6 +127,41 @@ fn a_hand_edit_is_put_back() {
 }
 
 #[test]
+fn an_object_of_somebody_else_is_neither_taken_nor_removed() {
+    let scene = Scene::new("neighbours");
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "orders-api"},
+        "spec": {"ports": [{"port": 1234}]},
+    });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders-api"},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": "shop"}},
+            "template": {
+                "metadata": {"labels": {"app": "shop"}},
+                "spec": {"containers": [{"name": "shop", "image": "shop"}]},
+            },
+        },
+    });
+    scene.create::<Service>(&service);
+    scene.create::<Deployment>(&deployment);
+    let port = || Some(scene.get::<Service>("orders-api")?.spec?.ports?[0].port);
+    let mut silent = spec();
+    silent.as_object_mut().unwrap().remove("api");
+    scene.apply("orders", &silent);
+    scene.until_applied("orders");
+
+    scene.apply("orders", &spec());
+    let condition = scene.until_condition("orders", "Ready", "False", "ObjectRefused");
+    assert!(condition.message.contains("Service \"orders-api\""), "{}", condition.message);
+    scene.apply("orders", &silent);
+    scene.until_applied("orders");
+    assert_eq!(port(), Some(1234));
+    assert!(scene.get::<Deployment>("orders-api").unwrap().metadata.owner_references.is_none());
+    assert!(scene.get::<ServiceAccount>("orders-api").is_none());
+}
+
+#[test]
 fn a_paused_pipeline_has_no_consumers_and_keeps_its_api() {
     let scene = Scene::new("paused");
     scene.apply("orders", &with(spec(), "/paused", json!(true)));

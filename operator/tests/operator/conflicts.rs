@@ -23,6 +23,50 @@ fn the_younger_of_two_that_claim_a_topic_waits() {
 }
 
 #[test]
+fn of_two_applied_at_once_one_gets_the_topic_and_keeps_it() {
+    let scene = Scene::new("race");
+    let claim = with(spec(), "/source", json!({"kafka": {"topic": "race.shared"}}));
+    let names = ["a", "b", "c", "d"];
+    std::thread::scope(|threads| {
+        for name in names {
+            threads.spawn(|| scene.apply(name, &claim));
+        }
+    });
+    let owner = scene.until("one owns the topic, and the others wait", || {
+        let reasons: Vec<_> = names
+            .iter()
+            .map(|name| Some(scene.condition(name, "TopicReady")?.reason))
+            .collect::<Option<_>>()?;
+        let waiting = reasons.iter().filter(|reason| *reason == "NameConflict").count();
+        let owner = reasons.iter().position(|reason| reason == "Reconciled")?;
+        (waiting == names.len() - 1).then(|| names[owner])
+    });
+    // Every one is looked at again, and it stays so.
+    for name in names {
+        scene.apply(name, &with(claim.clone(), "/ingest", json!({"replicas": 2})));
+    }
+    scene.until_applied(owner);
+    for name in names.into_iter().filter(|name| *name != owner) {
+        scene.until_condition(name, "TopicReady", "False", "NameConflict");
+        assert!(scene.ingestor(name).is_none());
+    }
+}
+
+#[test]
+fn one_cluster_behind_two_connections_is_one() {
+    let scene = Scene::new("two-ways");
+    scene.apply("orders", &spec());
+    scene.until_applied("orders");
+    let servers = scene.stage.kafka.bootstrap_servers();
+    scene.stage.create_secret("two-ways", "mine", Some("kafka"), &[("bootstrapServers", &servers)]);
+    let source = json!({"connectionRef": {"kind": "Secret", "name": "mine"}, "topic": "two-ways.orders"});
+    scene.apply("thief", &with(spec(), "/source", json!({"kafka": source})));
+    let condition = scene.until_condition("thief", "TopicReady", "False", "NameConflict");
+    assert!(condition.message.contains("two-ways/orders"), "{}", condition.message);
+    assert!(!scene.stage.has_table("two_ways.thief"));
+}
+
+#[test]
 fn the_younger_of_two_that_claim_a_table_waits() {
     let scene = Scene::new("tables");
     scene.apply("orders", &spec());
@@ -66,18 +110,48 @@ fn the_same_name_in_two_namespaces_works() {
     assert_eq!((resolved.topic.as_str(), resolved.database.as_str()), ("twin-b.orders", "twin_b"));
 }
 
+/// A table somebody made by hand, with every column a row needs.
+fn create_by_hand(scene: &Scene, table: &str, settings: &str) {
+    let columns = "id UInt64, name String, _kafka_source UInt64, _kafka_partition Int32, _kafka_offset Int64, \
+                   _kafka_timestamp DateTime64(3, 'UTC')";
+    let sql = format!(
+        "CREATE TABLE {table} ({columns}) ENGINE = MergeTree PRIMARY KEY id \
+         ORDER BY (id, _kafka_source, _kafka_partition, _kafka_offset) {settings}"
+    );
+    scene.stage.clickhouse.query(&sql).unwrap();
+}
+
+#[test]
+fn a_table_that_can_not_hold_rows_exactly_once_is_told_how_to() {
+    let scene = Scene::new("guarantees");
+    let query = |sql: &str| scene.stage.clickhouse.query(sql).unwrap();
+    query("CREATE DATABASE guarantees");
+    create_by_hand(&scene, "guarantees.mine", "SETTINGS non_replicated_deduplication_window = 100");
+    query(
+        "CREATE MATERIALIZED VIEW guarantees.totals ENGINE = Memory AS SELECT count() AS rows FROM guarantees.mine",
+    );
+    let sink = json!({"orderBy": ["id"], "table": "mine", "existingTable": true});
+    scene.apply("orders", &with(spec(), "/sink/clickhouse", sink));
+    let condition = scene.until_condition("orders", "TableReady", "False", "SchemaIncompatible");
+    let (_, statement) = condition.message.split_once(": run ").expect("a statement to run");
+    query(statement);
+    scene.until("the view is named", || {
+        scene.condition("orders", "TableReady")?.message.contains("guarantees.totals").then_some(())
+    });
+    query("DROP VIEW guarantees.totals SYNC");
+    scene.until_applied("orders");
+}
+
 #[test]
 fn a_table_in_use_by_existing_table_is_never_altered() {
     let scene = Scene::new("existing");
     let query = |sql: &str| scene.stage.clickhouse.query(sql).unwrap();
     query("CREATE DATABASE existing");
-    let columns = "id UInt64, name String, _kafka_source UInt64, _kafka_partition Int32, _kafka_offset Int64, \
-                   _kafka_timestamp DateTime64(3, 'UTC')";
-    query(&format!(
-        "CREATE TABLE existing.mine ({columns}) ENGINE = MergeTree PRIMARY KEY id \
-         ORDER BY (id, _kafka_source, _kafka_partition, _kafka_offset) \
-         SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1"
-    ));
+    create_by_hand(
+        &scene,
+        "existing.mine",
+        "SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1",
+    );
     let before = query("SHOW CREATE TABLE existing.mine");
     let spec =
         with(spec(), "/sink/clickhouse", json!({"orderBy": ["id"], "table": "mine", "existingTable": true}));

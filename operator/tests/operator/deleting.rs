@@ -23,6 +23,20 @@ fn delete_drops_everything_that_was_made() {
 }
 
 #[test]
+fn while_reconciliation_is_paused_nothing_is_dropped() {
+    let scene = Scene::new("held");
+    scene.apply("orders", &with(spec(), "/deletionPolicy", json!("Delete")));
+    scene.until_applied("orders");
+    scene.annotate("orders", "caudal.dev/pause-reconciliation", Some("true"));
+    scene.delete("orders");
+    scene.until_condition("orders", "ReconciliationPaused", "True", "ReconciliationPaused");
+    assert!(scene.stage.has_table("held.orders"));
+    scene.annotate("orders", "caudal.dev/pause-reconciliation", None);
+    until_gone(&scene, "orders");
+    assert!(!scene.stage.has_table("held.orders"));
+}
+
+#[test]
 fn retain_keeps_topics_and_tables_and_finds_them_again() {
     let scene = Scene::new("keeping");
     scene.apply("orders", &spec());
@@ -46,6 +60,31 @@ fn the_finalizer_follows_the_policy() {
     scene.until("the finalizer is there", || (finalizers()? == ["caudal.dev/cleanup"]).then_some(()));
     scene.apply("orders", &with(spec(), "/deletionPolicy", json!("Retain")));
     scene.until("the finalizer is gone", || finalizers().is_none().then_some(()));
+}
+
+#[test]
+fn a_topic_that_was_made_anew_by_others_stays() {
+    let scene = Scene::new("anew");
+    scene.apply("orders", &with(spec(), "/deletionPolicy", json!("Delete")));
+    let before = scene.until_applied("orders");
+    // The operator would make them again itself.
+    scene.annotate("orders", "caudal.dev/pause-reconciliation", Some("true"));
+    scene.until_condition("orders", "ReconciliationPaused", "True", "ReconciliationPaused");
+    for topic in [&before.topic, &before.dead_letter_topic] {
+        scene.stage.replace_topic(topic);
+    }
+    scene.annotate("orders", "caudal.dev/pause-reconciliation", None);
+    scene.until("the new topics are recorded as others'", || {
+        let resolved = scene.get::<DataPipeline>("orders")?.status?.resolved?;
+        let ours = resolved.topic_created || resolved.dead_letter_topic_created;
+        (!ours && resolved.topic_id != before.topic_id).then_some(())
+    });
+    scene.delete("orders");
+    until_gone(&scene, "orders");
+    let topics = scene.stage.topics();
+    for topic in [&before.topic, &before.dead_letter_topic] {
+        assert!(topics.contains(topic), "{topic} in {topics:?}");
+    }
 }
 
 #[test]

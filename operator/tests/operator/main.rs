@@ -4,6 +4,7 @@
 mod applying;
 mod conflicts;
 mod deleting;
+mod intents;
 mod leading;
 mod outages;
 mod schema;

@@ -1,5 +1,6 @@
 //! Parts that go away and come back. These tests hold the stage alone.
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
 use crate::stage::{Scene, alone, spec, with};
@@ -13,12 +14,16 @@ fn a_broker_that_goes_is_told_and_the_workload_stays() {
     let plan = scene.plan("orders");
     stage.kafka.kill();
     scene.until_condition("orders", "TopicReady", "False", "KafkaUnreachable");
-    // What Kubernetes holds is still looked after.
+    // What Kubernetes holds is still looked after, even where it is broken.
+    let api_plan = scene.mounted_plan("orders-api");
+    scene.remove::<ConfigMap>(&api_plan);
     scene.apply("orders", &with(spec(), "/ingest", json!({"replicas": 2})));
     scene.until("two replicas", || (scene.ingestor("orders")?.spec?.replicas == Some(2)).then_some(()));
     assert_eq!(scene.plan("orders"), plan);
+    assert_eq!(scene.mounted_plan("orders-api"), api_plan);
     stage.kafka.restart().unwrap();
     scene.until_applied("orders");
+    scene.until("the API's plan is there again", || scene.get::<ConfigMap>(&api_plan));
 }
 
 #[test]

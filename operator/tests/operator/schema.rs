@@ -68,6 +68,33 @@ fn more_partitions_are_added_and_none_is_taken() {
 }
 
 #[test]
+fn settings_of_topics_follow_the_spec_and_what_can_not_is_told() {
+    let scene = Scene::new("settings");
+    let of = |days: i32, create: serde_json::Value| {
+        let spec = with(spec(), "/deadLetter", json!({"retentionDays": days}));
+        with(spec, "/source", json!({"kafka": {"create": create}}))
+    };
+    scene.apply("orders", &of(3, json!({"config": {"retention.ms": "3600000"}})));
+    let resolved = scene.until_applied("orders");
+    let setting = |topic: &str, key: &str| scene.stage.topic_setting(topic, key).unwrap();
+    assert_eq!(setting(&resolved.dead_letter_topic, "retention.ms"), "259200000");
+    let config = json!({"retention.ms": "7200000", "max.message.bytes": "2000000"});
+    scene.apply("orders", &of(5, json!({"config": config, "replicationFactor": 2})));
+    scene.until("the settings are changed", || {
+        let kept = setting(&resolved.topic, "retention.ms") == "7200000"
+            && setting(&resolved.topic, "max.message.bytes") == "2000000";
+        let letters = setting(&resolved.dead_letter_topic, "retention.ms") == "432000000"
+            && setting(&resolved.dead_letter_topic, "max.message.bytes") == "2065536";
+        (kept && letters).then_some(())
+    });
+    let condition = scene.until_condition("orders", "DefaultsDiffer", "True", "RecordWins");
+    assert!(condition.message.contains("replicationFactor is 2"), "{}", condition.message);
+    scene.apply("orders", &of(5, json!({"config": {"retention.ms": "soon"}})));
+    let condition = scene.until_condition("orders", "TopicReady", "False", "KafkaRefused");
+    assert!(condition.message.contains("retention.ms = soon"), "{}", condition.message);
+}
+
+#[test]
 fn a_table_that_is_replaced_is_told() {
     let scene = Scene::new("replaced");
     scene.apply("orders", &spec());

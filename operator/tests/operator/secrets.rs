@@ -48,8 +48,15 @@ fn a_wrong_password_is_told_from_an_outage() {
         ]
     };
     let url = scene.stage.clickhouse.url();
-    let clickhouse =
-        |password| [("url", url.as_str()), ("username", clickhouse::ADMIN.name), ("password", password)];
+    let clickhouse = |password| {
+        [
+            ("url", url.as_str()),
+            ("username", clickhouse::ADMIN.name),
+            ("password", password),
+            ("reader-username", clickhouse::READER.name),
+            ("reader-password", clickhouse::READER.password),
+        ]
+    };
     scene.stage.create_secret("passwords", "mine", Some("kafka"), &kafka("wrong"));
     scene.stage.create_secret("passwords", "store", Some("clickhouse"), &clickhouse("wrong"));
     let store = json!({"kind": "Secret", "name": "store"});

@@ -22,6 +22,8 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -164,6 +166,32 @@ impl Stage {
         metadata.topics()[0].partitions().len()
     }
 
+    /// A setting of a topic.
+    pub fn topic_setting(&self, topic: &str, key: &str) -> Option<String> {
+        let resource = ResourceSpecifier::Topic(topic);
+        let found = self.block_on(self.admin().describe_configs([&resource], &AdminOptions::new()));
+        let config = found.expect("describe the topic").remove(0).expect("the topic has settings");
+        config.get(key)?.value.clone()
+    }
+
+    /// Deletes a topic and makes another of its name.
+    pub fn replace_topic(&self, topic: &str) {
+        let admin = self.admin();
+        let options = AdminOptions::new();
+        self.block_on(admin.delete_topics(&[topic], &options)).expect("delete the topic");
+        let deadline = Instant::now() + LIMIT;
+        let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+        while self.block_on(admin.create_topics([&new], &options)).expect("create the topic")[0].is_err() {
+            assert!(Instant::now() < deadline, "topic {topic:?} can't be made anew in time");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        let servers = self.kafka.bootstrap_servers();
+        ClientConfig::new().set("bootstrap.servers", servers).create().expect("make a Kafka client")
+    }
+
     fn consumer(&self) -> BaseConsumer {
         let servers = self.kafka.bootstrap_servers();
         ClientConfig::new().set("bootstrap.servers", servers).create().expect("make a Kafka client")
@@ -236,6 +264,34 @@ impl Scene {
         self.stage.block_on(self.api().patch(name, &parameters, &patch)).expect("apply the pipeline")
     }
 
+    /// An object that no pipeline owns.
+    pub fn create<K>(&self, object: &Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object.clone()).expect("the object is right");
+        let created = self.stage.block_on(self.api::<K>().create(&PostParams::default(), &object));
+        created.expect("create an object");
+    }
+
+    /// Waits until a reconcile of the pipeline that began after this has ended:
+    /// reconciles of one pipeline follow each other, so the second pause comes
+    /// after it.
+    pub fn settle(&self, name: &str) {
+        for _ in 0..2 {
+            self.annotate(name, "caudal.dev/pause-reconciliation", Some("true"));
+            self.until("the pause is seen", || self.condition(name, "ReconciliationPaused"));
+            self.annotate(name, "caudal.dev/pause-reconciliation", None);
+            self.until("the pause is over", || {
+                self.condition(name, "ReconciliationPaused").is_none().then_some(())
+            });
+        }
+    }
+
     pub fn annotate(&self, name: &str, annotation: &str, value: Option<&str>) {
         let patch = json!({"metadata": {"annotations": {annotation: value}}});
         self.merge::<DataPipeline>(name, &patch);
@@ -252,8 +308,7 @@ impl Scene {
     }
 
     pub fn delete(&self, name: &str) {
-        let deleted = self.stage.block_on(self.api::<DataPipeline>().delete(name, &DeleteParams::default()));
-        deleted.expect("delete the pipeline");
+        self.remove::<DataPipeline>(name);
     }
 
     pub fn get<K>(&self, name: &str) -> Option<K>
@@ -310,12 +365,26 @@ impl Scene {
         self.get(&format!("{name}-ingestor"))
     }
 
+    pub fn remove<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let deleted = self.stage.block_on(self.api::<K>().delete(name, &DeleteParams::default()));
+        deleted.expect("delete an object");
+    }
+
+    /// Name of the ConfigMap with the plan that a workload mounts.
+    pub fn mounted_plan(&self, workload: &str) -> String {
+        let deployment: Deployment = self.get(workload).expect("the workload is there");
+        let pod = deployment.spec.and_then(|spec| spec.template.spec).expect("a template");
+        let volumes = pod.volumes.unwrap_or_default();
+        volumes.into_iter().find_map(|volume| volume.config_map).expect("a plan is mounted").name
+    }
+
     /// The plan the ingestor mounts.
     pub fn plan(&self, name: &str) -> Plan {
-        let template = self.ingestor(name).and_then(|found| found.spec).expect("an ingestor").template;
-        let volumes = template.spec.and_then(|spec| spec.volumes).unwrap_or_default();
-        let map = volumes.into_iter().find_map(|volume| volume.config_map).expect("a plan is mounted").name;
-        let map: ConfigMap = self.get(&map).expect("the plan is there");
+        let map: ConfigMap =
+            self.get(&self.mounted_plan(&format!("{name}-ingestor"))).expect("the plan is there");
         Plan::from_json(&map.data.expect("the plan has data")["plan.json"]).expect("the plan is right")
     }
 }

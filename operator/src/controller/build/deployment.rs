@@ -1,12 +1,15 @@
 //! A workload: its binary with its plan and credentials as files, under pod
 //! security `restricted`.
 
+use std::collections::BTreeSet;
+
 use caudal_model::fleet::Image;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, Lifecycle,
-    LifecycleHandler, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
+    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction,
+    KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference, PodSecurityContext, PodSpec,
+    PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretVolumeSource, SecurityContext,
+    SleepAction, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -20,21 +23,20 @@ pub const HTTP_PORT_NAME: &str = "http";
 
 const HTTP_PORT: i32 = 8080;
 const PLAN_FOLDER: &str = "/etc/caudal/plan";
+/// `<revision>.json` of each former plan that an open intent may name.
+const FORMER_PLANS_FOLDER: &str = "/etc/caudal/plans";
+/// The volume behind that folder; there only when it is needed.
+pub const FORMER_PLANS_VOLUME: &str = "former-plans";
 const CREDENTIALS_FOLDER: &str = "/etc/caudal/credentials";
 /// On pods: changes with the content of the credentials.
 const CREDENTIALS_ANNOTATION: &str = "caudal.dev/credentials-checksum";
 /// User and group of the image.
 const USER: i64 = 65532;
 
-pub fn build(
-    owner: &Owner,
-    component: Component,
-    image: &Image,
-    plan_name: &str,
-    spec: &WorkloadSpec,
-) -> Deployment {
+pub fn build(owner: &Owner, component: Component, image: &Image, spec: &WorkloadSpec) -> Deployment {
+    let plan_name = spec.plan.name(owner);
     let annotations =
-        map([(PLAN_ANNOTATION, plan_name), (CREDENTIALS_ANNOTATION, &spec.credentials.checksum())]);
+        map([(PLAN_ANNOTATION, &plan_name), (CREDENTIALS_ANNOTATION, &spec.credentials.checksum())]);
     Deployment {
         metadata: owner.metadata(component, owner.object_name(component)),
         spec: Some(DeploymentSpec {
@@ -48,7 +50,7 @@ pub fn build(
                     annotations: Some(annotations),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(owner, component, image, plan_name, spec)),
+                spec: Some(pod(owner, component, image, &plan_name, spec)),
             },
             ..DeploymentSpec::default()
         }),
@@ -96,32 +98,70 @@ fn pod(owner: &Owner, component: Component, image: &Image, plan_name: &str, spec
             Component::Api => 30,
         }),
         containers: vec![container(component, image, spec)],
-        volumes: Some(vec![
-            Volume {
-                name: "plan".to_owned(),
-                config_map: Some(ConfigMapVolumeSource {
-                    name: plan_name.to_owned(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            Volume {
-                name: "credentials".to_owned(),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(credentials::name(owner, component)),
-                    default_mode: Some(0o440),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-        ]),
+        volumes: Some(volumes(owner, component, plan_name, spec)),
         ..PodSpec::default()
+    }
+}
+
+fn volumes(owner: &Owner, component: Component, plan_name: &str, spec: &WorkloadSpec) -> Vec<Volume> {
+    let mut volumes = vec![
+        Volume {
+            name: "plan".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: plan_name.to_owned(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "credentials".to_owned(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(credentials::name(owner, component)),
+                default_mode: Some(0o440),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ];
+    if !spec.former_plans.is_empty() {
+        volumes.push(former_plans(owner, &spec.former_plans));
+    }
+    volumes
+}
+
+/// Optional each: once no intent names a plan its ConfigMap goes, and running
+/// pods need no new template for that.
+fn former_plans(owner: &Owner, revisions: &BTreeSet<String>) -> Volume {
+    let source = |revision: &String| VolumeProjection {
+        config_map: Some(ConfigMapProjection {
+            name: plan::name(owner, revision),
+            optional: Some(true),
+            items: Some(vec![KeyToPath {
+                key: plan::KEY.to_owned(),
+                path: format!("{revision}.json"),
+                mode: None,
+            }]),
+        }),
+        ..VolumeProjection::default()
+    };
+    Volume {
+        name: FORMER_PLANS_VOLUME.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(revisions.iter().map(source).collect()),
+            default_mode: None,
+        }),
+        ..Volume::default()
     }
 }
 
 fn container(component: Component, image: &Image, spec: &WorkloadSpec) -> Container {
     let plan_file = format!("{PLAN_FOLDER}/{}", plan::KEY);
-    let arguments = ["--plan", &plan_file, "--credentials", CREDENTIALS_FOLDER];
+    let mut arguments = vec!["--plan", &plan_file, "--credentials", CREDENTIALS_FOLDER];
+    let mut mounts = vec![mount("plan", PLAN_FOLDER), mount("credentials", CREDENTIALS_FOLDER)];
+    if !spec.former_plans.is_empty() {
+        arguments.extend(["--plans", FORMER_PLANS_FOLDER]);
+        mounts.push(mount(FORMER_PLANS_VOLUME, FORMER_PLANS_FOLDER));
+    }
     let mut ports = vec![port(ADMIN_PORT_NAME, i32::from(ADMIN_PORT))];
     if component == Component::Api {
         ports.push(port(HTTP_PORT_NAME, HTTP_PORT));
@@ -131,7 +171,7 @@ fn container(component: Component, image: &Image, spec: &WorkloadSpec) -> Contai
         image: Some(image.reference()),
         image_pull_policy: Some(image.pull_policy.as_str().to_owned()),
         command: Some(vec![component.binary().to_owned()]),
-        args: Some(arguments.map(str::to_owned).to_vec()),
+        args: Some(arguments.into_iter().map(str::to_owned).collect()),
         ports: Some(ports),
         resources: Some(spec.resources.to_requirements()),
         // Generous at first, strict later: a slow start is no fault.
@@ -145,7 +185,7 @@ fn container(component: Component, image: &Image, spec: &WorkloadSpec) -> Contai
             capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![mount("plan", PLAN_FOLDER), mount("credentials", CREDENTIALS_FOLDER)]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     }
 }

@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 
 fn blueprint() -> Blueprint {
+    of(&plan())
+}
+
+fn of(plan: &Plan) -> Blueprint {
     let login = Login { username: "caudal".to_owned(), password: "secret".to_owned() };
     Blueprint {
         owner: Owner { namespace: "shop".to_owned(), name: "orders".to_owned(), uid: "u-1".to_owned() },
@@ -13,13 +17,16 @@ fn blueprint() -> Blueprint {
         )
         .unwrap(),
         operator_namespace: "caudal-system".to_owned(),
-        plan: plan(),
         ingestor: WorkloadSpec {
+            plan: MountedPlan::New(plan.for_ingestor()),
+            former_plans: BTreeSet::new(),
             replicas: 2,
             resources: Resources::default(),
             credentials: Files::default().with("kafka", Some(&login), Some("pem")),
         },
         api: Some(WorkloadSpec {
+            plan: MountedPlan::New(plan.for_api_server()),
+            former_plans: BTreeSet::new(),
             replicas: 1,
             resources: Resources::default(),
             credentials: Files::default(),
@@ -132,15 +139,15 @@ fn an_edit_rolls_only_the_pods_that_read_it() {
         (template(&objects.ingestor.deployment), template(&objects.api.as_ref().unwrap().workload.deployment))
     };
 
-    let mut batching = blueprint();
-    batching.plan.ingest.as_mut().unwrap().max_rows = 2;
-    let after = build(&batching);
+    let mut batching = plan();
+    batching.ingest.as_mut().unwrap().max_rows = 2;
+    let after = build(&of(&batching));
     assert_ne!(templates(&after).0, templates(&before).0);
     assert_eq!(templates(&after).1, templates(&before).1);
 
-    let mut alias = blueprint();
-    alias.plan.api.as_mut().unwrap().key = "other".to_owned();
-    let after = build(&alias);
+    let mut alias = plan();
+    alias.api.as_mut().unwrap().key = "other".to_owned();
+    let after = build(&of(&alias));
     assert_eq!(templates(&after).0, templates(&before).0);
     assert_ne!(templates(&after).1, templates(&before).1);
 
@@ -154,6 +161,34 @@ fn an_edit_rolls_only_the_pods_that_read_it() {
     let after = build(&password);
     assert_ne!(templates(&after).0, templates(&before).0);
     assert_eq!(templates(&after).1, templates(&before).1);
+}
+
+#[test]
+fn a_running_plan_is_mounted_as_it_is() {
+    let before = build(&blueprint());
+    let mut running = blueprint();
+    running.ingestor.plan = MountedPlan::Running(running.ingestor.plan.name(&running.owner));
+    let after = build(&running);
+    assert!(after.ingestor.plan.is_none());
+    assert_eq!(json_of(&after.ingestor.deployment), json_of(&before.ingestor.deployment));
+}
+
+#[test]
+fn former_plans_are_files_that_may_go() {
+    let mut blueprint = blueprint();
+    blueprint.ingestor.former_plans = ["0000000001".to_owned()].into();
+    let pod = json_of(&build(&blueprint).ingestor.deployment)["spec"]["template"]["spec"].clone();
+    assert_eq!(
+        pod["volumes"][2],
+        json!({"name": "former-plans", "projected": {"sources": [{"configMap": {
+            "name": "orders-plan-0000000001", "optional": true,
+            "items": [{"key": "plan.json", "path": "0000000001.json"}],
+        }}]}})
+    );
+    let container = &pod["containers"][0];
+    assert_eq!(container["volumeMounts"][2]["mountPath"], "/etc/caudal/plans");
+    let arguments = container["args"].as_array().unwrap();
+    assert_eq!(arguments[4..], [json!("--plans"), json!("/etc/caudal/plans")]);
 }
 
 #[test]

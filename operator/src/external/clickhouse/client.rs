@@ -45,6 +45,8 @@ struct TableRow {
     comment: String,
     sorting_key: String,
     partition_key: String,
+    engine_full: String,
+    views: Vec<String>,
 }
 
 #[derive(Row, Deserialize)]
@@ -78,13 +80,16 @@ impl Admin {
 
     /// The table, or `None` when there is none of that name.
     pub async fn table(&self, database: &str, table: &str) -> Result<Option<Table>, ClickHouseError> {
-        let text = "SELECT toString(uuid) AS uuid, engine, comment, sorting_key, partition_key \
-                    FROM system.tables WHERE database = {database:String} AND name = {table:String}";
+        let text = "SELECT toString(uuid) AS uuid, engine, comment, sorting_key, partition_key, engine_full, \
+                    arrayMap((base, name) -> concat(base, '.', name), dependencies_database, dependencies_table) \
+                    AS views FROM system.tables WHERE database = {database:String} AND name = {table:String}";
         let query = self.named(text, database, table).fetch_optional::<TableRow>();
         let row = self.within(&format!("look up table {database}.{table}"), query).await?;
-        Ok(row.map(|TableRow { uuid, engine, comment, sorting_key, partition_key }| Table {
-            uuid,
-            definition: ExistingTable { engine, sorting_key, partition_key, comment },
+        Ok(row.map(|row| {
+            let TableRow { uuid, engine, comment, sorting_key, partition_key, engine_full, views } = row;
+            let definition =
+                ExistingTable { engine, sorting_key, partition_key, comment, engine_full, views };
+            Table { uuid, definition }
         }))
     }
 

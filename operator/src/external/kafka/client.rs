@@ -115,8 +115,9 @@ impl Admin {
         self.watched(act, request).await
     }
 
-    /// Whether the cluster answers, by the cheapest question there is. While it
-    /// does not, all requests fail at once.
+    /// Whether the cluster answers, by the cheapest question there is; that it
+    /// does not tell us is an answer. While there is none, all requests fail at
+    /// once.
     pub async fn check(self: &Arc<Self>) -> bool {
         let admin = Arc::clone(self);
         let ask = move || native::describe_topic(admin.client.inner(), "__consumer_offsets", TIMEOUT);
@@ -202,7 +203,11 @@ impl Admin {
             }
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed => self.authentication(act, code.to_string()),
+            | RDKafkaErrorCode::ClusterAuthorizationFailed => KafkaError::Unauthorized {
+                act: act.to_owned(),
+                servers: self.servers.clone(),
+                detail: code.to_string(),
+            },
             other => KafkaError::Refused { act: act.to_owned(), detail: other.to_string() },
         }
     }
@@ -235,4 +240,32 @@ impl Admin {
 /// The outcome of a blocking request.
 fn finished<T>(done: Result<Result<T, RDKafkaErrorCode>, JoinError>) -> Result<T, ClientError> {
     done.unwrap_or(Err(RDKafkaErrorCode::Fail)).map_err(ClientError::AdminOp)
+}
+
+#[cfg(test)]
+mod tests {
+    use caudal_model::plan::SecurityProtocol;
+
+    use super::*;
+
+    #[test]
+    fn a_right_that_is_missing_is_no_outage() {
+        let connection = KafkaConnection {
+            bootstrap_servers: "127.0.0.1:1".into(),
+            security_protocol: SecurityProtocol::Plaintext,
+            sasl_mechanism: None,
+        };
+        let admin = Admin::connect(&KafkaAccess { connection, admin: None, ca: None }).unwrap();
+        let of = |code| admin.classify("describe topic", &ClientError::AdminOp(code));
+        for code in [
+            RDKafkaErrorCode::TopicAuthorizationFailed,
+            RDKafkaErrorCode::GroupAuthorizationFailed,
+            RDKafkaErrorCode::ClusterAuthorizationFailed,
+        ] {
+            assert!(matches!(of(code), KafkaError::Unauthorized { .. }), "{code}");
+            assert!(!of(code).is_outage(), "{code}");
+        }
+        assert!(of(RDKafkaErrorCode::SaslAuthenticationFailed).is_outage());
+        assert!(of(RDKafkaErrorCode::BrokerTransportFailure).is_outage());
+    }
 }

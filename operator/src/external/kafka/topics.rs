@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rdkafka::admin::{NewPartitions, NewTopic as ClientNewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    ConfigEntry, NewPartitions, NewTopic as ClientNewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -86,8 +88,21 @@ impl Admin {
         }
     }
 
-    /// `max.message.bytes` of a topic.
-    pub async fn max_message_bytes(&self, topic: &str) -> Result<u64, KafkaError> {
+    /// Sets some of a topic's settings and leaves the others.
+    pub async fn alter(
+        self: &Arc<Self>,
+        topic: &str,
+        config: &BTreeMap<String, String>,
+    ) -> Result<(), KafkaError> {
+        let pairs: Vec<_> = config.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let act = format!("set {} of topic {topic:?}", pairs.join(", "));
+        let (name, config) = (topic.to_owned(), config.clone());
+        let request = move |admin: &Self| native::alter_topic(admin.client.inner(), &name, &config, TIMEOUT);
+        self.blocking(&act, request).await
+    }
+
+    /// All settings of a topic.
+    pub async fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
         let act = format!("read the settings of topic {topic:?}");
         let resource = ResourceSpecifier::Topic(topic);
         let results = self
@@ -99,11 +114,8 @@ impl Admin {
             .next()
             .ok_or_else(|| refused("no answer for the topic".to_owned()))?
             .map_err(|code| self.classify(&act, &ClientError::AdminOp(code)))?;
-        resource
-            .get("max.message.bytes")
-            .and_then(|entry| entry.value.as_deref())
-            .and_then(|value| value.parse().ok())
-            .ok_or_else(|| refused("max.message.bytes is not among them".to_owned()))
+        let entry = |entry: ConfigEntry| Some((entry.name, entry.value?));
+        Ok(resource.entries.into_iter().filter_map(entry).collect())
     }
 }
 

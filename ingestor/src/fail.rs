@@ -1,7 +1,8 @@
-//! Named points at which tests let the process die.
+//! Named points at which tests let the process die or freeze.
 //!
 //! `CAUDAL_FAIL_POINT=<name>[:<nth>]` aborts the process when the point is
-//! reached for the nth time. Without the variable nothing happens.
+//! reached for the nth time; `CAUDAL_FREEZE_POINT` stops it as SIGSTOP does.
+//! Without the variables nothing happens.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +13,16 @@ struct Wanted {
     left: AtomicU64,
 }
 
-fn wanted() -> Option<&'static Wanted> {
-    static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
-    let read = || {
-        let text = std::env::var("CAUDAL_FAIL_POINT").ok()?;
+impl Wanted {
+    fn from_environment(variable: &str) -> Option<Self> {
+        let text = std::env::var(variable).ok()?;
         let (name, nth) = text.split_once(':').unwrap_or((&text, "1"));
-        Some(Wanted { name: name.to_owned(), left: AtomicU64::new(nth.parse().ok()?) })
-    };
-    WANTED.get_or_init(read).as_ref()
+        Some(Self { name: name.to_owned(), left: AtomicU64::new(nth.parse().ok()?) })
+    }
+
+    fn now(&self, name: &str) -> bool {
+        self.name == name && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+    }
 }
 
 /// How long a request can run, if a test can't wait that long:
@@ -29,12 +32,20 @@ pub fn longest_request() -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis)
 }
 
-/// Dies here, if that is wanted.
+/// Dies or freezes here, if that is wanted.
 pub fn point(name: &str) {
-    if let Some(wanted) = wanted().filter(|wanted| wanted.name == name)
-        && wanted.left.fetch_sub(1, Ordering::Relaxed) == 1
-    {
+    static DEATH: OnceLock<Option<Wanted>> = OnceLock::new();
+    static FREEZE: OnceLock<Option<Wanted>> = OnceLock::new();
+    let wanted = |cell: &'static OnceLock<Option<Wanted>>, variable| {
+        cell.get_or_init(|| Wanted::from_environment(variable)).as_ref()
+    };
+    if wanted(&DEATH, "CAUDAL_FAIL_POINT").is_some_and(|wanted| wanted.now(name)) {
         tracing::error!(name, "fail point");
         std::process::abort();
+    }
+    if wanted(&FREEZE, "CAUDAL_FREEZE_POINT").is_some_and(|wanted| wanted.now(name)) {
+        tracing::error!(name, "freeze point");
+        // SAFETY: stops this process until somebody continues it.
+        unsafe { libc::raise(libc::SIGSTOP) };
     }
 }

@@ -111,10 +111,13 @@ fn what_is_not_ours_is_left_alone() {
     let ours = format!("topic={} pipeline=tests/{}", source.topic_id, pipeline.plan.pipeline.name);
     for (metadata, said) in [
         (
-            format!("caudal/1 idle topic={} pipeline=other/one table=u plan=r born=1", source.topic_id),
+            format!(
+                "caudal/1 idle topic={} pipeline=other/one table=u plan=r content=c born=1",
+                source.topic_id
+            ),
             "other/one",
         ),
-        (format!("caudal/1 idle {ours} table=another plan=r born=1"), "table another"),
+        (format!("caudal/1 idle {ours} table=another plan=r content=c born=1"), "table another"),
         ("caudal/2 whatever".to_owned(), "newer version"),
     ] {
         commit(&stack, &pipeline, 0, &metadata);

@@ -1,5 +1,6 @@
 //! One partition: messages read in order → columns → sealed blocks.
 
+mod misplaced;
 mod read;
 mod reconcile;
 mod seal;
@@ -7,16 +8,20 @@ mod seal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use caudal_model::state::{OpenIntent, PartitionState, Phase, Trouble};
+use caudal_model::state::{OpenIntent, PartitionState, Phase, Reason, Trouble};
 
+pub use misplaced::Relocated;
 pub use read::Read;
 pub use reconcile::Reconcile;
 pub use seal::{Mismatch, Sealed};
 
 use crate::block::{Columns, Layout};
+use crate::content::Content;
+use crate::decode::{BadDefault, Decoder};
 use crate::kafka::{Batch, PartitionQueue};
-use crate::protocol::{Machine, Promise};
+use crate::protocol::{Machine, Origin, Promise};
 use crate::sink::Lease;
+use crate::state;
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +41,29 @@ struct Counts {
     newest_ms: Option<i64>,
 }
 
-/// An intent that was found.
+/// An intent that was found, until it is complete.
+struct Found {
+    promise: Promise,
+    origin: Origin,
+}
+
+/// What builds the block of an older plan's intent.
+struct Older {
+    content: Arc<Content>,
+    decoder: Decoder,
+}
+
+/// The position is not in the log.
+struct Misplaced {
+    /// What librdkafka said.
+    text: String,
+    since: Instant,
+    /// Found out where to go on; only the seek is missing.
+    located: bool,
+    try_at: Instant,
+}
+
+/// An intent whose block is being built again.
 #[derive(Clone, Copy, Debug)]
 struct Replay {
     promise: Promise,
@@ -50,9 +77,13 @@ pub struct Partition {
     pub id: i32,
     pub machine: Machine,
     pub lease: Arc<Lease>,
+    /// With storing, or for good.
     pub trouble: Option<Trouble>,
-    /// Nothing more is done for it until a hand has helped.
+    /// With reading.
+    read_trouble: Option<Trouble>,
+    /// Nothing new is begun until a hand has helped; what is promised goes on.
     pub stopped: bool,
+    misplaced: Option<Misplaced>,
     queue: PartitionQueue,
     /// A batch that was not used up.
     held: Option<Batch>,
@@ -69,8 +100,14 @@ pub struct Partition {
     letters_acknowledged: u64,
     /// Names the open block in acknowledgements of dead letters.
     ticket: usize,
-    /// The intent whose block is being built again.
+    found: Option<Found>,
     replay: Option<Replay>,
+    older: Option<Older>,
+    /// Offsets at which blocks begin and end, with the leader's epoch of the
+    /// message before.
+    epochs: Vec<(i64, Option<i32>)>,
+    /// The offset behind the last message read, and that message's epoch.
+    epoch: Option<(i64, i32)>,
     /// Stored offsets that no commit accounts for.
     reconcile: Option<Reconcile>,
     /// Sealed, its intent not yet committed.
@@ -95,7 +132,9 @@ impl Partition {
             machine,
             lease: Arc::default(),
             trouble: None,
+            read_trouble: None,
             stopped: false,
+            misplaced: None,
             queue,
             held: None,
             columns: Columns::new(layout),
@@ -107,7 +146,11 @@ impl Partition {
             counts: Counts::default(),
             letters_acknowledged: 0,
             ticket,
+            found: None,
             replay: None,
+            older: None,
+            epochs: Vec::new(),
+            epoch: None,
             reconcile: None,
             waiting: None,
             storing: None,
@@ -115,9 +158,46 @@ impl Partition {
         }
     }
 
-    /// Builds the block of an intent again before anything else.
-    pub fn replay(&mut self, promise: Promise, stored: bool) {
+    /// The committed intent and who made it.
+    pub fn found(&mut self, promise: Promise, origin: Origin) {
+        self.found = Some(Found { promise, origin });
+    }
+
+    /// Builds the block of the intent found again before anything else.
+    /// `older`: by this plan, which is not the one that runs.
+    pub fn replay(
+        &mut self,
+        promise: Promise,
+        stored: bool,
+        older: Option<Arc<Content>>,
+    ) -> Result<(), BadDefault> {
+        if let Some(content) = older {
+            self.columns = Columns::new(&content.layout);
+            self.older = Some(Older { decoder: content.decoder()?, content });
+        }
+        self.machine.found(promise);
         self.replay = Some(Replay { promise, stored, gap_behind: 0 });
+        Ok(())
+    }
+
+    /// Which plan made `promise`, if not `running`.
+    pub fn origin<'a>(&'a self, promise: &Promise, running: &'a Origin) -> &'a Origin {
+        let found = self.found.as_ref().filter(|found| found.promise.first == promise.first);
+        found.map_or(running, |found| &found.origin)
+    }
+
+    /// The leader's epoch of the message before `offset`, where one was committed.
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.epochs.iter().find(|(at, _)| *at == offset).and_then(|(_, epoch)| *epoch)
+    }
+
+    pub fn set_epoch(&mut self, offset: i64, epoch: Option<i32>) {
+        self.epochs.push((offset, epoch));
+    }
+
+    /// When the blocks that are not stored were sealed last.
+    pub fn sealed_at(&self) -> Option<Instant> {
+        [&self.waiting, &self.storing].into_iter().flatten().map(|sealed| sealed.at).max()
     }
 
     /// Ends ranges where stored and missing offsets meet.
@@ -146,6 +226,11 @@ impl Partition {
     pub fn bytes(&self) -> usize {
         let sealed = |sealed: &Option<Sealed>| sealed.as_ref().map_or(0, |sealed| sealed.bytes);
         self.columns.bytes() + sealed(&self.waiting) + sealed(&self.storing)
+    }
+
+    /// Bytes that only storing can free.
+    pub fn sealed_bytes(&self) -> usize {
+        self.bytes() - self.columns.bytes()
     }
 
     pub fn open_bytes(&self) -> usize {
@@ -188,30 +273,55 @@ impl Partition {
         }
     }
 
-    /// Gives the buffers of a finished block back.
-    pub fn recycle(&mut self, sealed: Sealed) {
-        if let Ok(block) = Arc::try_unwrap(sealed.block) {
+    /// Begins nothing new. What is promised is finished.
+    pub fn stop(&mut self, layout: &Layout, reason: Reason, message: &str) {
+        tracing::error!(partition = self.id, ?reason, "{message}");
+        self.stopped = true;
+        self.misplaced = None;
+        self.read_trouble = None;
+        self.stop_reading(layout);
+        state::raise(&mut self.trouble, reason, message);
+    }
+
+    /// Whether anything is under way that can still be finished.
+    pub fn at_rest(&self) -> bool {
+        match self.stopped {
+            true => self.storing.is_none(),
+            false => self.replaying() || self.machine.at_rest(),
+        }
+    }
+
+    /// The range is complete: gives the buffers of its block back.
+    pub fn completed(&mut self, promise: Promise) {
+        self.found.take_if(|found| found.promise.first == promise.first);
+        self.epochs.retain(|(offset, _)| *offset >= promise.next);
+        let Some(sealed) = self.storing.take() else { return };
+        if let Ok(block) = Arc::try_unwrap(sealed.block)
+            && sealed.recyclable
+            && !self.stopped
+        {
             self.columns.recycle(block);
         }
     }
 
-    pub fn state(&self, revision: &str) -> PartitionState {
-        let open = self.machine.open().or(self.replay.map(|replay| replay.promise));
+    pub fn state(&self, running: &Origin) -> PartitionState {
+        let open = self.machine.open().or(self.found.as_ref().map(|found| found.promise));
+        let trouble = self.trouble.as_ref().or(self.read_trouble.as_ref());
         let phase = match () {
             () if self.stopped => Phase::Stopped,
-            () if self.trouble.is_some() => Phase::Waiting,
+            () if trouble.is_some() => Phase::Waiting,
             () if self.replay.is_some() => Phase::Replaying,
             () => Phase::Running,
         };
         PartitionState {
             partition: self.id,
             phase,
-            trouble: self.trouble.clone(),
+            trouble: trouble.cloned(),
             committed_offset: self.machine.committed(),
             intent: open.map(|promise| OpenIntent {
                 first: promise.first,
                 next: promise.next,
-                plan_revision: revision.to_owned(),
+                plan_revision: self.origin(&promise, running).plan.clone(),
             }),
         }
     }

@@ -93,9 +93,20 @@ fn a_death_at_any_step_is_recovered() {
     let stack = stack();
     let pipeline = Pipeline::create(&stack, spec());
     let mut sent = 0;
-    for point in
-        ["commit_sent:2", "intent_committed", "before_insert", "after_insert", "recorded", "completed"]
-    {
+    // Around intent and insert; then, with the intent that the death before
+    // left open, around the steps of SETTLE.
+    for point in [
+        "commit_sent:2",
+        "intent_committed",
+        "before_insert",
+        "before_read_back",
+        "after_read_back",
+        "before_resend",
+        "after_resend",
+        "after_insert",
+        "recorded",
+        "completed",
+    ] {
         stack.publish(pipeline.topic(), (sent..sent + 900).map(row));
         sent += 900;
         let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
@@ -204,4 +215,23 @@ fn an_outage_of_clickhouse_shows_and_passes() {
             state.trouble.is_none() && state.partitions.iter().all(|one| one.phase == Phase::Running)
         });
     }
+}
+
+#[test]
+fn a_death_while_partitions_are_given_back_is_recovered() {
+    let stack = stack();
+    let pipeline = Pipeline::create(&stack, spec());
+    let load = Load::start(&stack, &pipeline);
+    for point in ["revoked", "given_back"] {
+        let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
+        pipeline_moves(&stack, &pipeline, pipeline.rows(&stack));
+        // Somebody else comes, so it gives back.
+        let other = pipeline.start();
+        assert!(!dying.wait_end(LIMIT).success(), "{point}");
+        other.wait_state("everything", |state| state.partitions.len() == 3);
+        other.kill();
+    }
+    let _ingestor = pipeline.start();
+    let sent = load.finish();
+    settle(&stack, &pipeline, sent);
 }

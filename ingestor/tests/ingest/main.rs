@@ -4,6 +4,7 @@
 
 mod basics;
 mod beginnings;
+mod crashes;
 mod encryption;
 mod faults;
 mod frozen;

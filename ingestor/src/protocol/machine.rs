@@ -151,15 +151,15 @@ impl Machine {
     }
 
     /// The commit this partition wants now. It stays wanted until
-    /// [`Machine::begin`] says that it is on its way. `verified`: the block
-    /// sealed last may be promised.
+    /// [`Machine::begin`] says that it is on its way. `verified`: what was sealed
+    /// is of the right topic.
     pub fn wanted(&self, verified: bool) -> Option<Commit> {
         if self.in_flight.is_some() || self.row_awaited {
             return None;
         }
         let waiting = self.waiting.filter(|_| verified);
         match self.stage {
-            Stage::Promising { promise, .. } => {
+            Stage::Promising { promise, .. } if verified => {
                 Some(Commit { offset: promise.first, promise: Some(promise) })
             }
             Stage::Recorded { promise } => Some(Commit { offset: promise.next, promise: waiting }),
@@ -404,6 +404,7 @@ mod tests {
         assert_eq!(machine.repeated(), Some(Commit { offset: 0, promise: Some(a) }));
         assert_eq!(machine.open(), Some(a));
         machine.rebuilt(a);
+        assert_eq!(machine.wanted(false), None, "its messages may be another topic's");
         assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(a) });
     }
 

@@ -100,12 +100,15 @@ fn replays_larger_than_the_memory_come_one_after_the_other() {
     let stack = stack();
     let mut pipeline = Pipeline::create(&stack, Spec { partitions: 4, ..Spec::default() });
     pipeline.plan.ingest.as_mut().unwrap().max_bytes = 3 << 20;
-    stack.clickhouse.kill();
     let text = "x".repeat(10_000);
     let message = |id: i32| Sent::value(id % 4, format!(r#"{{"id":{id},"text":"{text}"}}"#));
     let ingestor = pipeline.start();
-    stack.clickhouse.restart().unwrap();
-    ingestor.wait_state("partitions", |state| state.partitions.iter().all(|one| one.phase == Phase::Running));
+    ingestor.wait_state("partitions", |state| {
+        state.partitions.len() == 4 && state.partitions.iter().all(|one| one.phase == Phase::Running)
+    });
+    for partition in 0..4 {
+        pipeline.wait_committed(&stack, partition, 0);
+    }
     stack.clickhouse.kill();
     stack.publish(pipeline.topic(), (0..1_600).map(message));
     ingestor.wait_state("intents", |state| {

@@ -192,3 +192,25 @@ impl DeadLetters {
         self.error = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_that_nobody_acknowledges_is_told_by_its_age() {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1");
+        let (pipeline, topic) = ("n/p".to_owned(), "orders".to_owned());
+        let mut letters =
+            DeadLetters::new(config, "orders.dead-letters", pipeline, topic, std::thread::current()).unwrap();
+        assert_eq!(letters.trouble(), None);
+        let Some(since) = Instant::now().checked_sub(2 * PATIENCE) else { return };
+        letters.bytes = 5;
+        letters.on_the_way.insert(0, OnTheWay { block: 7, bytes: 5, since });
+        letters.on_the_way.insert(1, OnTheWay { block: 7, bytes: 0, since: Instant::now() });
+        assert!(letters.trouble().is_some_and(|text| text.contains("orders.dead-letters")));
+        assert_eq!(letters.arrived(0), Some(7));
+        assert_eq!((letters.trouble(), letters.bytes), (None, 0));
+    }
+}

@@ -6,7 +6,6 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 struct Wanted {
     name: String,
@@ -25,11 +24,11 @@ impl Wanted {
     }
 }
 
-/// How long a request can run, if a test can't wait that long:
-/// `CAUDAL_LONGEST_REQUEST_MS`.
-pub fn longest_request() -> Option<Duration> {
-    let text = std::env::var("CAUDAL_LONGEST_REQUEST_MS").ok()?;
-    text.parse().ok().map(Duration::from_millis)
+/// A limit that tests make smaller, in place of `usual`:
+/// `CAUDAL_LONGEST_REQUEST_MS`, `CAUDAL_RUNS_WINDOW`.
+pub fn limit(variable: &str, usual: u64) -> u64 {
+    let text = std::env::var(variable).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// Dies or freezes here, if that is wanted.

@@ -39,7 +39,7 @@ pub const MAX_EXECUTION_SECONDS: u64 = 60;
 /// Z, the longest life of a request: our connections live half of ClickHouse's
 /// keep-alive (30 s), its receive timeout is 30 s, and then it has its limit.
 pub fn longest_request() -> Duration {
-    fail::longest_request().unwrap_or(Duration::from_secs(60 + MAX_EXECUTION_SECONDS))
+    Duration::from_millis(fail::limit("CAUDAL_LONGEST_REQUEST_MS", (60 + MAX_EXECUTION_SECONDS) * 1_000))
 }
 
 /// ClickHouse, and the names of what belongs to this pipeline there.

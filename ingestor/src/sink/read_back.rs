@@ -2,6 +2,7 @@
 
 use super::{Connection, Form, Sink, SinkError};
 use crate::block::Block;
+use crate::fail;
 use crate::protocol::{Promise, Unit, Units};
 use bytes::Bytes;
 
@@ -45,7 +46,7 @@ pub struct RowUnit {
 }
 
 /// Offsets whose runs are looked up at once: the server sorts as many.
-const RUNS_WINDOW: i64 = 4 << 20;
+const RUNS_WINDOW: u64 = 4 << 20;
 
 /// A partition that is being assigned.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +159,7 @@ impl Sink {
             let mut stored = self.stored_from(connection, one, from).await?;
             stored.ledger = ledger;
             if one.runs {
-                let until = from.saturating_add(RUNS_WINDOW);
+                let until = from.saturating_add_unsigned(fail::limit("CAUDAL_RUNS_WINDOW", RUNS_WINDOW));
                 stored.runs = self.runs(connection, one.partition, from..until).await?;
                 stored.runs_until = stored.table.is_some_and(|height| height > until).then_some(until);
             }

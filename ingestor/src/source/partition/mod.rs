@@ -1,5 +1,6 @@
 //! One partition: messages read in order → columns → sealed blocks.
 
+mod found;
 mod misplaced;
 mod read;
 mod reconcile;
@@ -10,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use caudal_model::state::{OpenIntent, PartitionState, Phase, Reason, Trouble};
 
+use found::{Found, Older, Replay};
 pub use misplaced::Relocated;
 pub use read::Read;
 pub use reconcile::Reconcile;
 pub use seal::{Mismatch, Sealed};
 
 use crate::block::{Columns, Layout};
-use crate::content::Content;
-use crate::decode::{BadDefault, Decoder};
 use crate::kafka::{Batch, PartitionQueue};
 use crate::protocol::{Machine, Origin, Promise};
 use crate::sink::Lease;
@@ -41,18 +41,6 @@ struct Counts {
     newest_ms: Option<i64>,
 }
 
-/// An intent that was found, until it is complete.
-struct Found {
-    promise: Promise,
-    origin: Origin,
-}
-
-/// What builds the block of an older plan's intent.
-struct Older {
-    content: Arc<Content>,
-    decoder: Decoder,
-}
-
 /// The position is not in the log.
 struct Misplaced {
     /// What librdkafka said.
@@ -61,16 +49,6 @@ struct Misplaced {
     /// Found out where to go on; only the seek is missing.
     located: bool,
     try_at: Instant,
-}
-
-/// An intent whose block is being built again.
-#[derive(Clone, Copy, Debug)]
-struct Replay {
-    promise: Promise,
-    /// Its rows are all in the table.
-    stored: bool,
-    /// Messages behind it that Kafka has deleted as well.
-    gap_behind: u64,
 }
 
 pub struct Partition {
@@ -158,34 +136,6 @@ impl Partition {
         }
     }
 
-    /// The committed intent and who made it.
-    pub fn found(&mut self, promise: Promise, origin: Origin) {
-        self.found = Some(Found { promise, origin });
-    }
-
-    /// Builds the block of the intent found again before anything else.
-    /// `older`: by this plan, which is not the one that runs.
-    pub fn replay(
-        &mut self,
-        promise: Promise,
-        stored: bool,
-        older: Option<Arc<Content>>,
-    ) -> Result<(), BadDefault> {
-        if let Some(content) = older {
-            self.columns = Columns::new(&content.layout);
-            self.older = Some(Older { decoder: content.decoder()?, content });
-        }
-        self.machine.found(promise);
-        self.replay = Some(Replay { promise, stored, gap_behind: 0 });
-        Ok(())
-    }
-
-    /// Which plan made `promise`, if not `running`.
-    pub fn origin<'a>(&'a self, promise: &Promise, running: &'a Origin) -> &'a Origin {
-        let found = self.found.as_ref().filter(|found| found.promise.first == promise.first);
-        found.map_or(running, |found| &found.origin)
-    }
-
     /// The leader's epoch of the message before `offset`, where one was committed.
     pub fn epoch_at(&self, offset: i64) -> Option<i32> {
         self.epochs.iter().find(|(at, _)| *at == offset).and_then(|(_, epoch)| *epoch)
@@ -203,10 +153,6 @@ impl Partition {
     /// Ends ranges where stored and missing offsets meet.
     pub fn reconcile(&mut self, reconcile: Reconcile) {
         self.reconcile = Some(reconcile);
-    }
-
-    pub fn replaying(&self) -> bool {
-        self.replay.is_some()
     }
 
     pub fn position(&self) -> i64 {

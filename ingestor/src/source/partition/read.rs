@@ -82,7 +82,7 @@ impl Partition {
         } else {
             batch.clear();
         }
-        if self.position > self.first && self.opened.is_none() {
+        if self.open() && self.opened.is_none() {
             self.opened = Some(Instant::now());
         }
         metrics.consumed(&tally);

@@ -55,6 +55,11 @@ impl Partition {
         self.position >= next || held.is_some_and(|message| message.offset() >= next)
     }
 
+    /// Whether anything is read that is not sealed.
+    pub fn open(&self) -> bool {
+        self.position > self.first
+    }
+
     #[inline]
     pub(super) fn full(&mut self, limits: Limits) -> bool {
         self.cut || self.columns.rows() >= limits.rows || self.columns.full(limits.bytes)
@@ -73,7 +78,10 @@ impl Partition {
         }
         match self.replay {
             Some(_) => self.replay_complete(),
-            None => self.full(limits) || self.due(limits).is_some_and(|due| due <= now),
+            None => {
+                let ended = self.window_ended() && self.open();
+                ended || self.full(limits) || self.due(limits).is_some_and(|due| due <= now)
+            }
         }
     }
 

@@ -220,7 +220,7 @@ impl Session<'_> {
     /// Partitions whose look-up ended before what may be stored does: asks on
     /// behind it, once everything before is complete.
     pub(super) fn look_further(&mut self, now: Instant) {
-        let ended = |one: &Partition| !one.stopped && one.window_ended() && one.at_rest();
+        let ended = |one: &Partition| !one.stopped && one.window_ended() && !one.open() && one.at_rest();
         let ids: Vec<i32> = self.partitions.values().filter(|one| ended(one)).map(|one| one.id).collect();
         for id in ids {
             self.partitions.remove(&id);

@@ -25,7 +25,8 @@ impl Wanted {
 }
 
 /// A limit that tests make smaller, in place of `usual`:
-/// `CAUDAL_LONGEST_REQUEST_MS`, `CAUDAL_RUNS_WINDOW`.
+/// `CAUDAL_LONGEST_REQUEST_MS`, `CAUDAL_RUNS_WINDOW`,
+/// `CAUDAL_METADATA_REFRESH_MS`.
 pub fn limit(variable: &str, usual: u64) -> u64 {
     let text = std::env::var(variable).ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(usual)

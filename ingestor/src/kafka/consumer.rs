@@ -242,24 +242,6 @@ impl Consumer {
         Ok((element.offset >= 0).then_some(element.offset))
     }
 
-    /// Continues reading an assigned partition elsewhere.
-    pub fn seek(&self, partition: i32, offset: i64, timeout: Duration) -> Result<(), KafkaError> {
-        let list = List::of_positions(
-            &self.topic,
-            &[Position { partition, offset, epoch: None, metadata: String::new() }],
-        );
-        // SAFETY: the error is read and destroyed; the list is ours.
-        unsafe {
-            let error = sys::rd_kafka_seek_partitions(self.client, list.ptr(), millis(timeout));
-            if !error.is_null() {
-                let code = sys::rd_kafka_error_code(error);
-                sys::rd_kafka_error_destroy(error);
-                return Err(KafkaError(code));
-            }
-        }
-        KafkaError::check(list.elements()[0].err)
-    }
-
     /// Leaves the group.
     pub fn close(&self) {
         self.shared.closing.set(true);

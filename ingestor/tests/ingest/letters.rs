@@ -4,7 +4,7 @@
 use super::pipeline::{Ingestor, LIMIT, Pipeline, Spec, field};
 use super::stack::{Sent, stack};
 
-fn header<'a>(message: &'a Sent, name: &str) -> Option<&'a str> {
+pub fn header<'a>(message: &'a Sent, name: &str) -> Option<&'a str> {
     let found = message.headers.iter().find(|(key, _)| key == name)?;
     std::str::from_utf8(found.1.as_deref()?).ok()
 }

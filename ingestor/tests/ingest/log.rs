@@ -106,16 +106,14 @@ fn a_topic_made_again_under_its_name_is_not_read_as_the_old_one() {
 }
 
 #[test]
-fn partitions_added_later_are_read_from_their_beginning() {
+fn partitions_added_while_it_runs_are_read_from_their_beginning() {
     let stack = stack();
     let pipeline = Pipeline::create(&stack, Spec { start_from: StartFrom::Latest, ..Spec::default() });
     stack.publish(pipeline.topic(), (0..5).map(row));
-    let ingestor = pipeline.start();
+    let _ingestor = Ingestor::start(&pipeline, &[("CAUDAL_METADATA_REFRESH_MS", "1000")]);
     pipeline.wait_committed(&stack, 0, 5);
     stack.add_partitions(pipeline.topic(), 2);
     stack.publish(pipeline.topic(), [Sent { partition: 1, ..row(7) }]);
-    assert!(ingestor.terminate().success());
-    let _ingestor = pipeline.start();
     pipeline.wait_committed(&stack, 1, 1);
     assert_eq!(pipeline.rows(&stack), 1);
 }

@@ -1,8 +1,11 @@
 //! An open intent and a plan that has changed meanwhile.
 
+use std::collections::BTreeSet;
+
 use caudal_model::plan::Field;
 use caudal_model::state::{Phase, Reason};
 
+use super::letters::header;
 use super::pipeline::{Ingestor, LIMIT, Pipeline, Spec, field};
 use super::stack::{Sent, Stack, stack};
 
@@ -32,7 +35,11 @@ fn assert_stored(stack: &Stack, pipeline: &Pipeline) {
         .unwrap();
     let sum: i64 = (0..100).filter(|id| id % 10 != 9).sum();
     assert_eq!(found, format!("90\t90\t{sum}"));
-    assert_eq!(stack.read_all(pipeline.dead_letter_topic()).len(), 10);
+    // Those that died had sent some of them, too.
+    let letters = stack.read_all(pipeline.dead_letter_topic());
+    let offsets = letters.iter().filter_map(|one| header(one, "caudal.offset"));
+    let offsets: BTreeSet<&str> = offsets.collect();
+    assert_eq!(offsets.len(), 10, "{} letters", letters.len());
 }
 
 #[test]
@@ -69,7 +76,6 @@ fn another_schema_replays_the_intent_with_the_plan_that_made_it() {
     pipeline.wait_committed(&stack, 0, 101);
     let more = format!("SELECT count(more), sum(more), count() FROM {}", pipeline.table());
     assert_eq!(stack.clickhouse.query(&more).unwrap(), "1\t7\t91");
-    assert_eq!(stack.read_all(pipeline.dead_letter_topic()).len() % 10, 0);
 }
 
 #[test]

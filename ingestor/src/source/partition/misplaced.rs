@@ -31,7 +31,8 @@ pub fn place(position: i64, low: i64) -> Place {
 
 /// What became of a misplaced partition.
 pub enum Relocated {
-    /// It goes on; so many messages are lost.
+    /// It has another position, from which it has to be assigned anew; so many
+    /// messages are lost.
     Lost(u64),
     Truncated(String),
     /// Kafka did not say; it will be asked again.
@@ -41,7 +42,12 @@ pub enum Relocated {
 impl Partition {
     pub(super) fn out_of_range(&mut self, text: String) {
         let now = Instant::now();
-        self.misplaced.get_or_insert(Misplaced { text, since: now, located: false, try_at: now });
+        self.misplaced.get_or_insert(Misplaced { text, since: now, try_at: now });
+    }
+
+    /// Whether there is nothing to read at the position.
+    pub fn misplaced(&self) -> bool {
+        self.misplaced.is_some()
     }
 
     /// Since when the position is known not to be in the log, if it is time to
@@ -69,37 +75,18 @@ impl Partition {
     }
 
     fn try_relocate(&mut self, consumer: &Consumer) -> Result<Relocated, KafkaError> {
-        let Some(misplaced) = &mut self.misplaced else { return Ok(Relocated::NotYet) };
-        let mut lost = 0;
-        if !misplaced.located {
-            let (low, high) = consumer.ends(self.id, TIMEOUT)?;
-            if place(self.position, low) == Place::Truncated {
-                return Ok(Relocated::Truncated(format!(
-                    "offset {} is not in the log, which has {low} to {high}: was it truncated? {}",
-                    self.position, misplaced.text
-                )));
-            }
-            misplaced.located = true;
-            tracing::error!(
-                partition = self.id,
-                position = self.position,
-                low,
-                "Kafka deleted messages before they were stored"
-            );
-            lost = self.skip_to(low);
+        let (low, high) = consumer.ends(self.id, TIMEOUT)?;
+        let Some(Misplaced { text, .. }) = self.misplaced.take() else { return Ok(Relocated::NotYet) };
+        if place(self.position, low) == Place::Truncated {
+            return Ok(Relocated::Truncated(format!(
+                "offset {} is not in the log, which has {low} to {high}: was it truncated? {text}",
+                self.position
+            )));
         }
-        // Lost messages are counted even when the seek has to be repeated.
-        if let Err(error) = consumer.seek(self.id, self.position, TIMEOUT) {
-            tracing::warn!(partition = self.id, "seek: {error}");
-            if let Some(misplaced) = &mut self.misplaced {
-                misplaced.try_at = Instant::now() + ASK_AGAIN;
-            }
-            state::raise(&mut self.read_trouble, Reason::KafkaUnreachable, &format!("seek: {error}"));
-        } else {
-            self.misplaced = None;
-            self.read_trouble = None;
-        }
-        Ok(Relocated::Lost(lost))
+        let (partition, position) = (self.id, self.position);
+        tracing::error!(partition, position, low, "Kafka deleted messages before they were stored");
+        self.read_trouble = None;
+        Ok(Relocated::Lost(self.skip_to(low)))
     }
 }
 

@@ -46,8 +46,6 @@ struct Misplaced {
     /// What librdkafka said.
     text: String,
     since: Instant,
-    /// Found out where to go on; only the seek is missing.
-    located: bool,
     try_at: Instant,
 }
 

@@ -127,7 +127,10 @@ impl Partition {
                     self.position = self.position.max(message.offset());
                     self.read_trouble = None;
                 }
-                Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
+                Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+                    // An answer about a position that was left comes too late.
+                    if message.offset() >= self.position =>
+                {
                     self.out_of_range(message.error_text());
                     batch.advance();
                     return Read::Full;

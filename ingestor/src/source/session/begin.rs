@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use caudal_model::state::{PartitionState, Phase, Reason};
 
-use super::Session;
+use super::{End, Session};
 use crate::content::Contents;
 use crate::kafka::{Committed, Position};
 use crate::protocol::{self, Action, Known as Facts, Machine, Metadata, Start, Stop};
@@ -64,8 +64,8 @@ impl Session<'_> {
     }
 
     /// Table and ledger have answered.
-    pub(super) fn begin(&mut self, known: &[Known]) {
-        let Some(Asking { found, waited }) = self.asking.take() else { return };
+    pub(super) fn begin(&mut self, known: &[Known]) -> Result<(), End> {
+        let Some(Asking { found, waited }) = self.asking.take() else { return Ok(()) };
         self.born = found.born;
         self.troubles.kafka = None;
         self.troubles.sink = None;
@@ -105,8 +105,12 @@ impl Session<'_> {
             self.context.metrics.reconciled(to_wait.len());
             self.starting.push(Starting { partitions: to_wait, at: Instant::now() + wait, waited: true });
         }
-        // Partitions that are read already go on where they are.
-        let read = self.partitions.values().filter(|one| !one.stopped);
+        self.assign()
+    }
+
+    /// Reads everything that has begun, each from its position.
+    pub(super) fn assign(&self) -> Result<(), End> {
+        let read = self.partitions.values().filter(|one| !one.stopped && !one.misplaced());
         let positions: Vec<Position> = read
             .map(|one| {
                 let offset = one.position();
@@ -114,9 +118,7 @@ impl Session<'_> {
                 Position { partition: one.id, offset, epoch, metadata: String::new() }
             })
             .collect();
-        if let Err(error) = self.consumer.assign(&positions) {
-            tracing::error!("assign partitions: {error}");
-        }
+        self.consumer.assign(&positions).map_err(|_| End::Rejoin("partitions could not be assigned"))
     }
 
     fn insert(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use caudal_model::state::Reason;
 use rand::RngExt;
 
-use super::Session;
+use super::{End, Session};
 use crate::fail;
 use crate::protocol::{Action, Outcome};
 use crate::source::partition::{Mismatch, Partition, Read, Relocated};
@@ -68,20 +68,26 @@ impl Session<'_> {
 
     /// Finds positions again that Kafka calls out of range, as soon as it is
     /// certain that this is still the same topic.
-    pub(super) fn relocate(&mut self, now: Instant) {
+    pub(super) fn relocate(&mut self, now: Instant) -> Result<(), End> {
+        let mut relocated = false;
         for one in self.partitions.values_mut() {
             let Some(since) = one.misplaced_since(now) else { continue };
             if !self.topic.confirms(since) {
                 continue;
             }
             match one.relocate(&self.consumer) {
-                Relocated::Lost(lost) => self.context.metrics.gap(lost),
+                Relocated::Lost(lost) => {
+                    self.context.metrics.gap(lost);
+                    relocated = true;
+                }
                 Relocated::Truncated(message) => {
                     one.stop(&self.context.contents.current().layout, Reason::RetentionGap, &message);
                 }
                 Relocated::NotYet => {}
             }
         }
+        // librdkafka has given the partition up: a seek would be refused.
+        if relocated { self.assign() } else { Ok(()) }
     }
 
     pub(super) fn seal(&mut self, now: Instant) {

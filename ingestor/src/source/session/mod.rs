@@ -144,11 +144,11 @@ impl<'a> Session<'a> {
         self.look_up(now);
         self.watch_topic(now)?;
         self.commit_answer()?;
-        self.events();
+        self.events()?;
         self.acknowledged();
         let mut busy = false;
         if self.draining.is_none() {
-            self.relocate(now);
+            self.relocate(now)?;
             busy = self.read();
             self.seal(now);
             self.look_further(now);

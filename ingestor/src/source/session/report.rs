@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use caudal_model::state::{IngestorState, Reason, Trouble};
 
-use super::Session;
+use super::{End, Session};
 use crate::sink::Class;
 use crate::source::Event;
 use crate::state;
@@ -26,13 +26,13 @@ impl Troubles {
 }
 
 impl Session<'_> {
-    pub(super) fn events(&mut self) {
+    pub(super) fn events(&mut self) -> Result<(), End> {
         while let Ok((epoch, event)) = self.context.events.try_recv() {
             if epoch != self.epoch {
                 continue;
             }
             match event {
-                Event::Prepared { known } => self.begin(&known),
+                Event::Prepared { known } => self.begin(&known)?,
                 Event::Stored { partition, outcome } => self.stored(partition, outcome),
                 Event::TokenSpent { partition } => self.token_spent(partition),
                 Event::Recorded { rows, written } => self.recorded(rows, &written),
@@ -47,6 +47,7 @@ impl Session<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     fn failed(&mut self, partition: Option<i32>, class: Class, refused: bool, message: &str) {

@@ -7,6 +7,7 @@ use caudal_model::plan::IsolationLevel;
 use caudal_service::kafka::client_config;
 
 use crate::dead_letter::DeadLetters;
+use crate::fail;
 use crate::kafka::Consumer;
 use crate::source::{Context, SESSION_TIMEOUT};
 
@@ -68,6 +69,7 @@ fn consumer_for(context: &Context, partitions: usize) -> anyhow::Result<Consumer
         IsolationLevel::ReadCommitted => "read_committed",
         IsolationLevel::ReadUncommitted => "read_uncommitted",
     };
+    let refresh = fail::limit("CAUDAL_METADATA_REFRESH_MS", 30_000);
     let mut config = client_config(&source.connection, &context.credentials);
     config
         .set("group.id", &source.group)
@@ -81,6 +83,8 @@ fn consumer_for(context: &Context, partitions: usize) -> anyhow::Result<Consumer
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
+        // Until then new partitions go unread.
+        .set("topic.metadata.refresh.interval.ms", refresh.to_string())
         .set("queued.min.messages", "100000")
         .set("queued.max.messages.kbytes", (ahead.queued >> 10).to_string())
         .set("fetch.message.max.bytes", ahead.fetch.to_string())

@@ -88,32 +88,40 @@ fn pipeline_moves(stack: &Stack, pipeline: &Pipeline, before: u64) {
     .unwrap();
 }
 
+/// Deaths at one place after the other: around intent, insert, ledger and
+/// completion; and, with the intent that the first one leaves open, around the
+/// steps of SETTLE.
+const DEATHS: [&[&str]; 9] = [
+    &["commit_sent:2"],
+    &["intent_committed"],
+    &["before_insert", "before_read_back"],
+    &["before_insert", "after_read_back"],
+    &["before_insert", "before_resend"],
+    &["before_insert", "after_resend"],
+    &["after_insert"],
+    &["recorded"],
+    &["completed"],
+];
+
 #[test]
 fn a_death_at_any_step_is_recovered() {
-    let stack = stack();
-    let pipeline = Pipeline::create(&stack, spec());
-    let mut sent = 0;
-    // Around intent and insert; then, with the intent that the death before
-    // left open, around the steps of SETTLE.
-    for point in [
-        "commit_sent:2",
-        "intent_committed",
-        "before_insert",
-        "before_read_back",
-        "after_read_back",
-        "before_resend",
-        "after_resend",
-        "after_insert",
-        "recorded",
-        "completed",
-    ] {
-        stack.publish(pipeline.topic(), (sent..sent + 900).map(row));
-        sent += 900;
-        let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
-        assert!(!dying.wait_end(LIMIT).success(), "{point}");
-    }
-    let _ingestor = pipeline.start();
-    settle(&stack, &pipeline, sent);
+    let guard = stack();
+    let stack: &Stack = &guard;
+    // At the same time: each waits for sessions to end.
+    std::thread::scope(|scope| {
+        for points in DEATHS {
+            scope.spawn(move || {
+                let pipeline = Pipeline::create(stack, spec());
+                stack.publish(pipeline.topic(), (0..1_800).map(row));
+                for point in points {
+                    let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
+                    assert!(!dying.wait_end(LIMIT).success(), "{point}");
+                }
+                let _ingestor = pipeline.start();
+                settle(stack, &pipeline, 1_800);
+            });
+        }
+    });
 }
 
 #[test]
@@ -220,7 +228,8 @@ fn an_outage_of_clickhouse_shows_and_passes() {
 #[test]
 fn a_death_while_partitions_are_given_back_is_recovered() {
     let stack = stack();
-    let pipeline = Pipeline::create(&stack, spec());
+    // Sessions end slowly: much is waiting at the end.
+    let pipeline = Pipeline::create(&stack, Spec { max_rows: 5_000, ..spec() });
     let load = Load::start(&stack, &pipeline);
     for point in ["revoked", "given_back"] {
         let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);

@@ -60,6 +60,8 @@ pub struct Partition {
     /// Nothing new is begun until a hand has helped; what is promised goes on.
     pub stopped: bool,
     misplaced: Option<Misplaced>,
+    /// It has been read from its beginning on.
+    pub assigned: bool,
     queue: PartitionQueue,
     /// A batch that was not used up.
     held: Option<Batch>,
@@ -111,6 +113,7 @@ impl Partition {
             read_trouble: None,
             stopped: false,
             misplaced: None,
+            assigned: false,
             queue,
             held: None,
             columns: Columns::new(layout),

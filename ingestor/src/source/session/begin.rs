@@ -109,12 +109,14 @@ impl Session<'_> {
     }
 
     /// Reads everything that has begun, each from its position.
-    pub(super) fn assign(&self) -> Result<(), End> {
-        let read = self.partitions.values().filter(|one| !one.stopped && !one.misplaced());
+    pub(super) fn assign(&mut self) -> Result<(), End> {
+        let read = self.partitions.values_mut().filter(|one| !one.stopped && !one.misplaced());
         let positions: Vec<Position> = read
             .map(|one| {
                 let offset = one.position();
-                let epoch = one.epoch_at(offset);
+                // librdkafka checks it once; after that it keeps its own.
+                let epoch = one.epoch_at(offset).filter(|_| !one.assigned);
+                one.assigned = true;
                 Position { partition: one.id, offset, epoch, metadata: String::new() }
             })
             .collect();

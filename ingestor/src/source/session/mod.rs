@@ -142,7 +142,6 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         self.group(now)?;
         self.look_up(now);
-        self.watch_topic(now)?;
         self.commit_answer()?;
         self.events()?;
         self.acknowledged();
@@ -153,6 +152,8 @@ impl<'a> Session<'a> {
             self.seal(now);
             self.look_further(now);
         }
+        // Behind the sealing: nothing else may wake us to ask.
+        self.watch_topic()?;
         self.commit(now)?;
         self.record();
         self.drained(now)?;

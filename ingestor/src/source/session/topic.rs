@@ -52,7 +52,9 @@ impl TopicWatch {
 }
 
 impl Session<'_> {
-    pub(super) fn watch_topic(&mut self, now: Instant) -> Result<(), End> {
+    pub(super) fn watch_topic(&mut self) -> Result<(), End> {
+        // Later than what this round has sealed.
+        let now = Instant::now();
         match self.consumer.topic_answer() {
             Some(Ok(id)) if id != self.context.plan.source.topic_id => {
                 return Err(End::Rejoin("the topic was made again"));

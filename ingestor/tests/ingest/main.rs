@@ -5,7 +5,7 @@
 mod basics;
 mod beginnings;
 mod crashes;
-// mod encryption;
+mod encryption;
 mod faults;
 mod frozen;
 mod letters;

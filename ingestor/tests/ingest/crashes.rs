@@ -1,7 +1,7 @@
 //! ClickHouse killed in the moments that matter: as soon as its deduplication
 //! log grows, when the token is there and its rows may not be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::pipeline::{Ingestor, Pipeline, Spec};
@@ -24,13 +24,13 @@ fn log_of(stack: &Stack, pipeline: &Pipeline) -> PathBuf {
     PathBuf::from(stack.clickhouse.query(&sql).unwrap()).join("deduplication_logs")
 }
 
-fn size(folder: &PathBuf) -> u64 {
+fn size(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
 }
 
 /// Kills the server as soon as the folder grows; `false`: it did not in time.
-fn kill_at_growth(pid: u32, folder: &PathBuf) -> bool {
+fn kill_at_growth(pid: u32, folder: &Path) -> bool {
     let (before, deadline) = (size(folder), Instant::now() + Duration::from_secs(5));
     while size(folder) <= before {
         if Instant::now() > deadline {

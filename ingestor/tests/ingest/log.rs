@@ -65,9 +65,10 @@ fn aborted_transactions_leave_offsets_without_messages() {
         producer.begin_transaction().unwrap();
         ids.for_each(|id| send(&producer, pipeline.topic(), &row(id)));
         producer.flush(LIMIT).unwrap();
-        match commit {
-            true => producer.commit_transaction(LIMIT).unwrap(),
-            false => producer.abort_transaction(LIMIT).unwrap(),
+        if commit {
+            producer.commit_transaction(LIMIT).unwrap();
+        } else {
+            producer.abort_transaction(LIMIT).unwrap();
         }
     };
     // Ten rows and a mark, ten aborted ones and a mark.

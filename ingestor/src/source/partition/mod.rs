@@ -232,10 +232,7 @@ impl Partition {
 
     /// Whether anything is under way that can still be finished.
     pub fn at_rest(&self) -> bool {
-        match self.stopped {
-            true => self.storing.is_none(),
-            false => self.replaying() || self.machine.at_rest(),
-        }
+        if self.stopped { self.storing.is_none() } else { self.replaying() || self.machine.at_rest() }
     }
 
     /// The range is complete: gives the buffers of its block back.

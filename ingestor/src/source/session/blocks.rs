@@ -18,12 +18,11 @@ impl Session<'_> {
     /// Reads one batch of one partition; stays with a partition as long as it
     /// has whole batches, so that blocks become large in catch-up.
     pub(super) fn read(&mut self) -> bool {
-        let ids: Vec<i32> = match self.bytes() > self.budget {
-            false => {
-                let start = self.partitions.range(self.turn..).chain(self.partitions.range(..self.turn));
-                start.map(|(id, _)| *id).collect()
-            }
-            true => self.replay_under_pressure().into_iter().collect(),
+        let ids: Vec<i32> = if self.bytes() > self.budget {
+            self.replay_under_pressure().into_iter().collect()
+        } else {
+            let in_turn = self.partitions.range(self.turn..).chain(self.partitions.range(..self.turn));
+            in_turn.map(|(id, _)| *id).collect()
         };
         for id in &ids {
             let Some(one) = self.partitions.get_mut(id) else { continue };

@@ -134,9 +134,10 @@ impl Session<'_> {
             if !written {
                 self.to_record.push(one);
             } else if let Some(partition) = self.partitions.get_mut(&one.row.partition) {
-                match one.row.opening() {
-                    true => partition.machine.row_written(),
-                    false => partition.machine.recorded(),
+                if one.row.opening() {
+                    partition.machine.row_written();
+                } else {
+                    partition.machine.recorded();
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! [`worker`] everything that waits for ClickHouse.
 
 pub mod block;
+mod content;
 mod dead_letter;
 pub mod decode;
 mod fail;

@@ -15,6 +15,10 @@ struct Args {
     /// The plan, as the operator writes it
     #[arg(long)]
     plan: PathBuf,
+    /// Directory of older plans, `<plan revision>.json`, for blocks that they
+    /// have promised
+    #[arg(long)]
+    plans: Option<PathBuf>,
     /// Directory of credential files
     #[arg(long)]
     credentials: Option<PathBuf>,
@@ -27,9 +31,9 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let Args { plan, credentials, admin_address, log_format } = Args::parse();
+    let Args { plan, plans, credentials, admin_address, log_format } = Args::parse();
     logging::init(log_format);
-    let options = Options { plan, credentials, admin_address };
+    let options = Options { plan, plans, credentials, admin_address };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let result = match runtime {
         Ok(runtime) => {

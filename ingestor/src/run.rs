@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use anyhow::{Context as _, bail};
@@ -14,8 +14,7 @@ use caudal_service::{Credentials, admin, shutdown};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::block::Layout;
-use crate::decode::Decoder;
+use crate::content::{Content, Contents};
 use crate::metrics::Metrics;
 use crate::protocol::Identity;
 use crate::sink::{Server, Sink};
@@ -25,6 +24,8 @@ use crate::worker;
 /// Where things are.
 pub struct Options {
     pub plan: PathBuf,
+    /// Older plans.
+    pub plans: Option<PathBuf>,
     pub credentials: Option<PathBuf>,
     pub admin_address: SocketAddr,
 }
@@ -45,12 +46,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if !(1..=MAX_ROWS).contains(&ingest.max_rows) || !(1..=MAX_BYTES).contains(&ingest.max_bytes) {
         bail!("the plan's batch must have 1 to {MAX_ROWS} rows and 1 to {MAX_BYTES} bytes");
     }
-    // Bad defaults are found before anything is started.
-    Decoder::new(&plan.fields, 0)?;
-    let revision = plan.revision();
+    let content = Content::new(&plan).with_context(|| format!("use the plan {path}"))?;
+    let contents = Contents::new(content, options.plans.as_deref())?;
+    let revision = contents.current().origin.plan.clone();
     tracing::info!(
         version = caudal_service::VERSION, pipeline = %format!("{}/{}", plan.pipeline.namespace, plan.pipeline.name),
-        revision, topic = plan.source.topic, "starting"
+        revision = %revision, topic = plan.source.topic, "starting"
     );
 
     let mut registry = Registry::default();
@@ -60,7 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let sink = Arc::new(Sink::new(&plan, server));
     let stop = shutdown::on_signal()?;
     let state = Arc::new(Mutex::new(IngestorState {
-        plan_revision: revision.clone(),
+        plan_revision: revision,
         joined: false,
         trouble: None,
         partitions: Vec::new(),
@@ -76,8 +77,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             table_uuid: plan.sink.table_uuid.clone(),
         },
         source: plan.source.source_id(),
-        layout: Layout::new(&plan.fields),
-        revision,
+        contents,
         ingest,
         credentials,
         jobs,
@@ -86,6 +86,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         shutdown: stopping.clone(),
         counter: AtomicUsize::new(1),
+        partitions: AtomicI32::new(0),
         plan,
     };
     let (done, ended) = tokio::sync::oneshot::channel();

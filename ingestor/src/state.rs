@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use caudal_model::state::{Reason, Trouble};
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::kafka::Code;
+
 /// Reports a trouble; one of the same reason keeps its beginning.
 pub fn raise(slot: &mut Option<Trouble>, reason: Reason, message: &str) {
     let since = match slot.take() {
@@ -20,6 +22,20 @@ pub fn raise(slot: &mut Option<Trouble>, reason: Reason, message: &str) {
 /// Takes a trouble of this reason back.
 pub fn clear(slot: &mut Option<Trouble>, reason: Reason) {
     slot.take_if(|trouble| trouble.reason == reason);
+}
+
+/// What an error of Kafka's means for the pipeline.
+pub fn kafka_reason(code: Code) -> Reason {
+    match code {
+        Code::RD_KAFKA_RESP_ERR__AUTHENTICATION
+        | Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
+        | Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+        | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED => Reason::AuthenticationFailed,
+        Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC => {
+            Reason::TopicChanged
+        }
+        _ => Reason::KafkaUnreachable,
+    }
 }
 
 /// Milliseconds since 1970 UTC.

@@ -2,35 +2,26 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::metrics::Metrics;
 use crate::sink::{
-    Asked, Backoff, Known, Lease, LedgerRow, Refusals, Report, Sink, SinkError, Store, Stored, TableFacts,
+    Asked, Backoff, Form, Known, Lease, LedgerRow, Refusals, Report, Sink, SinkError, Store, Stored,
 };
-use crate::source::{Event, Events, Job};
+use crate::source::{Event, Events, Job, Unrecorded};
 use crate::state::now_ms;
-
-/// Blocks sent at the same time: enough to keep the server busy while answers
-/// travel, few enough to leave it alone with its merges.
-const CONCURRENT_INSERTS: usize = 4;
 
 /// Serves jobs until the source thread is gone.
 pub async fn serve(sink: Arc<Sink>, metrics: Arc<Metrics>, mut jobs: UnboundedReceiver<Job>, events: Events) {
-    let inserts = Arc::new(Semaphore::new(CONCURRENT_INSERTS));
     while let Some(job) = jobs.recv().await {
         let worker = Worker { sink: sink.clone(), metrics: metrics.clone(), events: events.clone() };
-        let inserts = inserts.clone();
         tokio::spawn(async move {
             match job {
-                Job::Prepare { epoch, membership, asked } => worker.prepare(epoch, &membership, &asked).await,
-                Job::Record { epoch, membership, rows } => worker.record(epoch, &membership, rows).await,
-                job @ Job::Store { .. } => {
-                    // Closed only with the runtime.
-                    let Ok(_turn) = inserts.acquire().await else { return };
-                    worker.store(job).await;
+                Job::Prepare { epoch, membership, form, asked } => {
+                    worker.prepare(epoch, &membership, &form, &asked).await;
                 }
+                Job::Record { epoch, membership, rows } => worker.record(epoch, &membership, rows).await,
+                job @ Job::Store { .. } => worker.store(job).await,
             }
         });
     }
@@ -43,11 +34,11 @@ struct Worker {
 }
 
 impl Worker {
-    async fn prepare(&self, epoch: usize, membership: &Lease, asked: &[Asked]) {
+    async fn prepare(&self, epoch: usize, membership: &Lease, form: &Form, asked: &[Asked]) {
         let mut backoff = Backoff::default();
         loop {
-            match self.facts(asked).await {
-                Ok((facts, known)) => return self.events.send(epoch, Event::Prepared { facts, known }),
+            match self.known(form, asked).await {
+                Ok(known) => return self.events.send(epoch, Event::Prepared { known }),
                 Err(error) => self.failed(epoch, None, false, &error),
             }
             if membership.sleep(backoff.next()).await.is_err() {
@@ -56,18 +47,17 @@ impl Worker {
         }
     }
 
-    async fn facts(&self, asked: &[Asked]) -> Result<(TableFacts, Vec<Known>), SinkError> {
+    async fn known(&self, form: &Form, asked: &[Asked]) -> Result<Vec<Known>, SinkError> {
         let mut connection = self.sink.server.connect().await?;
-        let facts = self.sink.check_table(&mut connection).await?;
+        self.sink.check_table(&mut connection, form).await?;
         let known = self.sink.look_up(&mut connection, asked).await?;
         self.sink.server.keep(connection);
-        Ok((facts, known))
+        Ok(known)
     }
 
     async fn store(&self, job: Job) {
-        let Job::Store { epoch, partition, block, promise, settle, lease, facts } = job else { return };
-        let store =
-            Store { sink: &self.sink, facts: &facts, lease: &lease, partition, block: &block, promise };
+        let Job::Store { epoch, partition, block, form, promise, settle, lease } = job else { return };
+        let store = Store { sink: &self.sink, form: &form, lease: &lease, partition, block: &block, promise };
         let mut refusals = Refusals::default();
         let stored = store.run(settle, |report| match report {
             Report::Inserted(time) => self.metrics.inserted(time.as_secs_f64()),
@@ -85,55 +75,86 @@ impl Worker {
         }
     }
 
-    async fn record(&self, epoch: usize, membership: &Lease, rows: Vec<(LedgerRow, Arc<Lease>)>) {
+    async fn record(&self, epoch: usize, membership: &Lease, rows: Vec<Unrecorded>) {
         let mut backoff = Backoff::default();
         let mut failures = 0;
-        let (rows, leases): (Vec<LedgerRow>, Vec<Arc<Lease>>) = rows.into_iter().unzip();
-        while let Err(error) = self.write(&rows, &leases, membership).await {
-            let Some(error) = error else { return };
-            self.failed(epoch, None, false, &error);
+        while !membership.revoked() {
+            match self.write(&rows).await {
+                Ok(written) => {
+                    if failures > 0 {
+                        self.events.send(epoch, Event::Recovered { partition: None });
+                    }
+                    return self.events.send(epoch, Event::Recorded { rows, written });
+                }
+                Err(error) => self.failed(epoch, None, false, &error),
+            }
             failures += 1;
             if membership.sleep(backoff.next()).await.is_err() {
                 return;
             }
         }
-        if failures > 0 {
-            self.events.send(epoch, Event::Recovered { partition: None });
-        }
-        let rows = rows.iter().map(|row| (row.partition, row.opening())).collect();
-        self.events.send(epoch, Event::Recorded { rows });
     }
 
-    /// Writes on a connection that was open while all leases held. Opening rows
-    /// need none: they replace nothing. `None` as error: revoked.
-    async fn write(
-        &self,
-        rows: &[LedgerRow],
-        leases: &[Arc<Lease>],
-        membership: &Lease,
-    ) -> Result<(), Option<SinkError>> {
-        let needed = || rows.iter().zip(leases).filter(|(row, _)| !row.opening()).map(|(_, lease)| lease);
-        let mut connection = loop {
-            let connection = self.sink.server.connect().await.map_err(Some)?;
-            if needed().all(|lease| lease.holds()) {
-                break connection;
-            }
-            drop(connection);
-            for lease in needed() {
-                lease.held().await.map_err(|_| None)?;
-            }
-        };
-        if membership.revoked() {
-            return Err(None);
+    /// Writes the rows whose lease holds while the connection is open, and says
+    /// which those are. Opening rows need none: they replace nothing.
+    async fn write(&self, rows: &[Unrecorded]) -> Result<Vec<bool>, SinkError> {
+        let mut connection = self.sink.server.connect().await?;
+        let written: Vec<bool> = rows.iter().map(|one| one.row.opening() || one.lease.holds()).collect();
+        let now: Vec<&LedgerRow> =
+            rows.iter().zip(&written).filter(|(_, now)| **now).map(|(one, _)| &one.row).collect();
+        if !now.is_empty() {
+            self.sink.write_ledger(&mut connection, &now, now_ms()).await?;
         }
-        self.sink.write_ledger(&mut connection, rows, now_ms()).await.map_err(Some)?;
         self.sink.server.keep(connection);
-        Ok(())
+        Ok(written)
     }
 
     fn failed(&self, epoch: usize, partition: Option<i32>, refused: bool, error: &SinkError) {
         tracing::warn!(partition, class = error.class.name(), "{error}");
         let message = error.to_string();
         self.events.send(epoch, Event::Failed { partition, class: error.class, refused, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::content::tests::{ID, plan};
+    use crate::protocol::Outcome;
+    use crate::sink::Server;
+    use crate::sink::fake::{Asked, Fake};
+
+    #[test]
+    fn a_partition_without_its_lease_does_not_hold_up_the_ledger_of_others() {
+        let fake = Fake::start(|_, _| String::new());
+        let plan = plan(ID, 100);
+        let server = Server::new(&fake.url, None, None).unwrap();
+        let metrics = Metrics::new(&mut Registry::default(), &plan.pipeline, None);
+        let (sender, events) = mpsc::channel();
+        let worker = Worker {
+            sink: Arc::new(Sink::new(&plan, server)),
+            metrics: Arc::new(metrics),
+            events: Events::new(sender, std::thread::current()),
+        };
+        let row = |partition, lease: &Arc<Lease>| Unrecorded {
+            row: LedgerRow { next: 9, outcome: Outcome::Clean, ..LedgerRow::opened(partition, 0, "p") },
+            lease: lease.clone(),
+        };
+        let (ours, doubtful) = (Arc::new(Lease::default()), Arc::new(Lease::default()));
+        ours.renew(Instant::now(), Duration::from_mins(1));
+        let rows = vec![row(0, &doubtful), row(1, &ours)];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(worker.record(3, &Lease::default(), rows));
+        let (epoch, event) = events.try_recv().unwrap();
+        let Event::Recorded { rows, written } = event else { panic!("not recorded") };
+        assert_eq!((epoch, rows.len(), written), (3, 2, vec![false, true]));
+        let sent = fake.bodies(Asked::Ledger);
+        let sent = String::from_utf8_lossy(&sent[0]);
+        assert!(sent.lines().count() == 1 && sent.contains("\"partition\":1"), "{sent}");
     }
 }

@@ -238,9 +238,21 @@ impl Plan {
     /// What identifies this plan's content: the first ten hex digits of its
     /// SHA-256. Equal plans have equal revisions, so nothing rolls needlessly.
     pub fn revision(&self) -> String {
-        let digest = Sha256::digest(self.to_json());
-        let ten_digits = digest[..5].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("{ten_digits:010x}")
+        ten_digits(&self.to_json())
+    }
+
+    /// What identifies the rows that this plan makes of given messages: equal
+    /// for plans that differ in addresses, batching or delays only.
+    /// `decoder_version` is the ingestor's.
+    pub fn content_revision(&self, decoder_version: u32) -> String {
+        let content = serde_json::json!({
+            "decoder": decoder_version,
+            "fields": self.fields,
+            "isolationLevel": self.source.isolation_level,
+            // A message beyond it is rejected.
+            "maxBytes": self.ingest.as_ref().map(|ingest| ingest.max_bytes),
+        });
+        ten_digits(&content.to_string())
     }
 
     /// The part the ingestor reads, so an API change rolls no ingestor.
@@ -254,4 +266,10 @@ impl Plan {
     pub fn for_api_server(&self) -> Self {
         Self { ingest: None, ..self.clone() }
     }
+}
+
+fn ten_digits(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    let number = digest[..5].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{number:010x}")
 }

@@ -23,6 +23,10 @@ use json::Cursor;
 /// Arrays and objects within a message may nest this deep, itself included.
 pub const MAX_DEPTH: u32 = 64;
 
+/// Counts changes of what the same message becomes under the same fields. An
+/// open intent is replayed only by the version that made it.
+pub const DECODER_VERSION: u32 = 1;
+
 /// What an absent field becomes.
 #[derive(Clone, Debug)]
 enum Absent {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka_sys as sys;
 
+use super::consumer::millis;
 use super::{Code, Consumer, KafkaError};
 
 // Missing from the generated bindings.
@@ -35,35 +36,60 @@ unsafe extern "C" {
 impl Consumer {
     /// The topic's id (base64url) and its number of partitions.
     pub fn describe_topic(&self, timeout: Duration) -> Result<(String, i32), KafkaError> {
-        let names = [self.topic().as_ptr()];
-        // SAFETY: everything made here is destroyed here, the event last since
-        // the result lives in it.
+        // SAFETY: the queue and the event are destroyed here, the event after
+        // it was read.
         unsafe {
             let queue = sys::rd_kafka_queue_new(self.client());
-            let mut names: [*const c_char; 1] = names;
-            let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
-            rd_kafka_DescribeTopics(self.client(), topics, ptr::null(), queue);
-            let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-            let event = sys::rd_kafka_queue_poll(queue, timeout);
+            self.ask(queue, timeout);
+            let event = sys::rd_kafka_queue_poll(queue, millis(timeout));
             let answer = if event.is_null() {
                 Err(KafkaError(Code::RD_KAFKA_RESP_ERR__TIMED_OUT))
             } else {
-                let answer = described(event);
-                sys::rd_kafka_event_destroy(event);
-                answer
+                taken(event)
             };
-            sys::rd_kafka_TopicCollection_destroy(topics);
             sys::rd_kafka_queue_destroy(queue);
             answer
         }
     }
 
+    /// Asks for the topic's id; the answer, or that there is none within
+    /// `timeout`, comes from [`Consumer::topic_answer`].
+    pub fn ask_topic(&self, timeout: Duration) {
+        // SAFETY: the consumer's own queue.
+        unsafe { self.ask(self.topics(), timeout) }
+    }
+
+    pub fn topic_answer(&self) -> Option<Result<String, KafkaError>> {
+        // SAFETY: the event is destroyed after it was read.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.topics(), 0);
+            (!event.is_null()).then(|| taken(event).map(|(id, _)| id))
+        }
+    }
+
+    /// # Safety
+    /// `queue` is a valid queue of this client.
+    unsafe fn ask(&self, queue: *mut sys::rd_kafka_queue_t, timeout: Duration) {
+        let mut names: [*const c_char; 1] = [self.topic().as_ptr()];
+        // SAFETY: names and options are copied, and destroyed here.
+        unsafe {
+            let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
+            let options = sys::rd_kafka_AdminOptions_new(
+                self.client(),
+                sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            );
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), ptr::null_mut(), 0);
+            rd_kafka_DescribeTopics(self.client(), topics, options, queue);
+            sys::rd_kafka_AdminOptions_destroy(options);
+            sys::rd_kafka_TopicCollection_destroy(topics);
+        }
+    }
+
     /// The cluster's id.
     pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: returns an allocated string or null.
         unsafe {
-            let raw = sys::rd_kafka_clusterid(self.client(), timeout);
+            let raw = sys::rd_kafka_clusterid(self.client(), millis(timeout));
             if raw.is_null() {
                 return None;
             }
@@ -71,6 +97,17 @@ impl Consumer {
             sys::rd_kafka_mem_free(self.client(), raw.cast());
             Some(text)
         }
+    }
+}
+
+/// # Safety
+/// `event` is valid, and given away.
+unsafe fn taken(event: *mut sys::rd_kafka_event_t) -> Result<(String, i32), KafkaError> {
+    // SAFETY: by contract.
+    unsafe {
+        let answer = described(event);
+        sys::rd_kafka_event_destroy(event);
+        answer
     }
 }
 

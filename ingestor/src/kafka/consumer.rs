@@ -39,6 +39,8 @@ pub struct Consumer {
     client: *mut sys::rd_kafka_t,
     queue: *mut sys::rd_kafka_queue_t,
     commits: *mut sys::rd_kafka_queue_t,
+    /// Answers about the topic.
+    topics: *mut sys::rd_kafka_queue_t,
     topic: CString,
     shared: Box<Shared>,
     batch: Batch,
@@ -78,18 +80,24 @@ impl Consumer {
             client
         };
         // SAFETY: `client` is valid; the queues are given back in `drop`.
-        let (queue, commits) =
-            unsafe { (sys::rd_kafka_queue_get_consumer(client), sys::rd_kafka_queue_new(client)) };
-        for queue in [queue, commits] {
+        let (queue, commits, topics) = unsafe {
+            let own = || sys::rd_kafka_queue_new(client);
+            (sys::rd_kafka_queue_get_consumer(client), own(), own())
+        };
+        for queue in [queue, commits, topics] {
             // SAFETY: the callback only unparks a thread.
             unsafe { sys::rd_kafka_queue_cb_event_enable(queue, Some(on_event), opaque) };
         }
         let topic = CString::new(topic)?;
-        Ok(Self { client, queue, commits, topic, shared, batch: Batch::with_capacity(16) })
+        Ok(Self { client, queue, commits, topics, topic, shared, batch: Batch::with_capacity(16) })
     }
 
     pub(super) fn client(&self) -> *mut sys::rd_kafka_t {
         self.client
+    }
+
+    pub(super) fn topics(&self) -> *mut sys::rd_kafka_queue_t {
+        self.topics
     }
 
     pub(super) fn topic(&self) -> &CStr {
@@ -234,22 +242,6 @@ impl Consumer {
         Ok((element.offset >= 0).then_some(element.offset))
     }
 
-    /// Continues reading an assigned partition elsewhere.
-    pub fn seek(&self, partition: i32, offset: i64, timeout: Duration) -> Result<(), KafkaError> {
-        let list =
-            List::of_positions(&self.topic, &[Position { partition, offset, metadata: String::new() }]);
-        // SAFETY: the error is read and destroyed; the list is ours.
-        unsafe {
-            let error = sys::rd_kafka_seek_partitions(self.client, list.ptr(), millis(timeout));
-            if !error.is_null() {
-                let code = sys::rd_kafka_error_code(error);
-                sys::rd_kafka_error_destroy(error);
-                return Err(KafkaError(code));
-            }
-        }
-        KafkaError::check(list.elements()[0].err)
-    }
-
     /// Leaves the group.
     pub fn close(&self) {
         self.shared.closing.set(true);
@@ -267,6 +259,7 @@ impl Drop for Consumer {
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue, None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.commits);
+            sys::rd_kafka_queue_destroy(self.topics);
             sys::rd_kafka_queue_destroy(self.queue);
             sys::rd_kafka_destroy_flags(self.client, sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         }
@@ -300,7 +293,7 @@ impl Drop for PartitionQueue {
     }
 }
 
-fn millis(timeout: Duration) -> i32 {
+pub(super) fn millis(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
 

@@ -13,6 +13,8 @@ pub struct Position {
     pub partition: i32,
     /// An offset, or one of librdkafka's negative names for one.
     pub offset: i64,
+    /// Of the message before `offset`, where that is known.
+    pub epoch: Option<i32>,
     /// Goes into the commit; empty when the list is used for something else.
     pub metadata: String,
 }
@@ -23,6 +25,7 @@ pub struct Committed {
     pub partition: i32,
     /// `None` when nothing is committed.
     pub offset: Option<i64>,
+    pub epoch: Option<i32>,
     pub metadata: Vec<u8>,
     pub error: Code,
 }
@@ -47,6 +50,10 @@ impl List {
         for position in positions {
             let element = list.add(topic, position.partition);
             element.offset = position.offset;
+            if let Some(epoch) = position.epoch {
+                // SAFETY: sets a number of our element.
+                unsafe { sys::rd_kafka_topic_partition_set_leader_epoch(element, epoch) };
+            }
             if !position.metadata.is_empty() {
                 let text = CString::new(position.metadata.as_str()).unwrap_or_default();
                 // The list frees its elements' metadata with `free`.
@@ -79,6 +86,7 @@ impl List {
             .map(|element| Committed {
                 partition: element.partition,
                 offset: (element.offset >= 0).then_some(element.offset),
+                epoch: epoch(element),
                 metadata: metadata(element).to_vec(),
                 error: element.err,
             })
@@ -107,6 +115,12 @@ pub(super) unsafe fn elements<'a>(
     unsafe { slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or_default()) }
 }
 
+fn epoch(element: &sys::rd_kafka_topic_partition_t) -> Option<i32> {
+    // SAFETY: reads a number of the element.
+    let epoch = unsafe { sys::rd_kafka_topic_partition_get_leader_epoch(element) };
+    (epoch >= 0).then_some(epoch)
+}
+
 fn metadata(element: &sys::rd_kafka_topic_partition_t) -> &[u8] {
     if element.metadata.is_null() {
         return &[];
@@ -122,13 +136,13 @@ mod tests {
     #[test]
     fn keeps_offsets_and_metadata() {
         let positions = [
-            Position { partition: 3, offset: 17, metadata: "caudal/1 idle".into() },
-            Position { partition: 0, offset: -2, metadata: String::new() },
+            Position { partition: 3, offset: 17, epoch: Some(4), metadata: "caudal/1 idle".into() },
+            Position { partition: 0, offset: -2, epoch: None, metadata: String::new() },
         ];
         let committed = List::of_positions(c"t", &positions).committed();
-        assert_eq!(committed[0].offset, Some(17));
+        assert_eq!((committed[0].offset, committed[0].epoch), (Some(17), Some(4)));
         assert_eq!(committed[0].metadata, b"caudal/1 idle");
-        assert_eq!((committed[1].partition, committed[1].offset), (0, None));
+        assert_eq!((committed[1].partition, committed[1].offset, committed[1].epoch), (0, None, None));
         assert!(committed[1].metadata.is_empty());
     }
 }

@@ -11,11 +11,33 @@ pub struct Batch {
     messages: Vec<*mut sys::rd_kafka_message_t>,
     next: usize,
     filled: usize,
+    /// How many messages the last read asked for.
+    asked: usize,
 }
+
+/// What a read holds at most, about: a partition may have to keep the rest of
+/// it until its next block begins.
+const READ_BYTES: usize = 128 << 10;
+/// Of the first read, which knows nothing of the messages' size.
+const FIRST_READ: usize = 64;
 
 impl Batch {
     pub fn with_capacity(messages: usize) -> Self {
-        Self { messages: vec![std::ptr::null_mut(); messages], next: 0, filled: 0 }
+        let asked = messages.min(FIRST_READ);
+        Self { messages: vec![std::ptr::null_mut(); messages], next: 0, filled: 0, asked }
+    }
+
+    /// Whether the last read found fewer messages than it asked for.
+    pub fn drained(&self) -> bool {
+        self.filled < self.asked
+    }
+
+    /// The last message taken, leaving out what is none.
+    pub fn last_taken(&self) -> Option<Message<'_>> {
+        let taken = self.messages[..self.next.min(self.filled)].iter().rev();
+        // SAFETY: as in `peek`.
+        let mut taken = taken.map(|raw| Message(unsafe { &**raw }));
+        taken.find(|message| message.code() == Code::RD_KAFKA_RESP_ERR_NO_ERROR)
     }
 
     /// The message that is next, again until [`Batch::advance`].
@@ -41,14 +63,23 @@ impl Batch {
     pub(super) unsafe fn fill(&mut self, queue: *mut sys::rd_kafka_queue_t) {
         self.clear();
         // SAFETY: `messages` has room for as many pointers as are asked for.
-        let got = unsafe {
-            sys::rd_kafka_consume_batch_queue(queue, 0, self.messages.as_mut_ptr(), self.messages.len())
-        };
+        let got =
+            unsafe { sys::rd_kafka_consume_batch_queue(queue, 0, self.messages.as_mut_ptr(), self.asked) };
         self.filled = usize::try_from(got).unwrap_or_default();
+    }
+
+    /// Asks for as many messages next as fit into [`READ_BYTES`], going by one
+    /// of the last read.
+    fn adapt(&mut self) {
+        if let Some(message) = self.last_taken() {
+            let size = message.value().map_or(0, <[u8]>::len) + 1;
+            self.asked = (READ_BYTES / size).clamp(1, self.messages.len());
+        }
     }
 
     /// Gives the messages back.
     pub fn clear(&mut self) {
+        self.adapt();
         for raw in &self.messages[..self.filled] {
             // SAFETY: each was handed to us once, by `fill`.
             unsafe { sys::rd_kafka_message_destroy(*raw) };
@@ -78,6 +109,13 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn offset(&self) -> i64 {
         self.0.offset
+    }
+
+    /// The leader's epoch when the message was written.
+    pub fn epoch(&self) -> Option<i32> {
+        // SAFETY: reads the message only.
+        let epoch = unsafe { sys::rd_kafka_message_leader_epoch(self.0) };
+        (epoch >= 0).then_some(epoch)
     }
 
     /// `None` is a tombstone.

@@ -12,6 +12,9 @@ use sys::rd_kafka_vtype_t as Tag;
 
 use super::{Code, KafkaError, Message};
 
+/// What is queued and what is on the wire.
+const PURGE_ALL: i32 = sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT;
+
 /// A message on its way to the dead letters.
 pub struct DeadLetterMessage<'a> {
     pub message: Message<'a>,
@@ -153,6 +156,22 @@ impl Producer {
         }
     }
 
+    /// The error after which this producer sends nothing any more.
+    pub fn fatal(&self) -> Option<KafkaError> {
+        // SAFETY: the text is not asked for.
+        let code = unsafe { sys::rd_kafka_fatal_error(self.client, ptr::null_mut(), 0) };
+        KafkaError::check(code).err()
+    }
+
+    /// Gives up what is on its way, which comes back as refused.
+    pub fn purge(&self) {
+        // SAFETY: calls our delivery callback on this thread.
+        unsafe {
+            sys::rd_kafka_purge(self.client, PURGE_ALL);
+            sys::rd_kafka_flush(self.client, 1_000);
+        }
+    }
+
     /// What became of earlier messages.
     pub fn deliveries(&self) -> Vec<Delivery> {
         // SAFETY: calls our delivery callback on this thread.
@@ -167,7 +186,7 @@ impl Drop for Producer {
         // will be read again.
         // SAFETY: destroyed once; purging keeps `destroy` from waiting.
         unsafe {
-            sys::rd_kafka_purge(self.client, 1 | 2);
+            sys::rd_kafka_purge(self.client, PURGE_ALL);
             sys::rd_kafka_destroy(self.client);
         }
     }
@@ -212,4 +231,33 @@ unsafe extern "C" fn on_delivery(
         (error, Letter { value: owned(copy.value()), key: owned(copy.key()), headers })
     });
     shared.deliveries.borrow_mut().push(Delivery { ticket: raw._private.addr(), refused });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_that_has_failed_gives_its_letters_back() {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1").set("enable.idempotence", "true");
+        config.set("message.timeout.ms", "0");
+        let producer = Producer::new(&config, "letters", std::thread::current()).unwrap();
+        let mut value = *b"letter";
+        // SAFETY: the value lives during the call, the headers are given away.
+        unsafe {
+            let headers = sys::rd_kafka_headers_new(1);
+            let value = (value.as_mut_ptr().cast(), value.len());
+            producer.produce(value, (ptr::null_mut(), 0), headers, 7).unwrap();
+            let code = Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+            sys::rd_kafka_test_fatal_error(producer.client, code, c"test".as_ptr());
+        }
+        assert!(producer.fatal().is_some());
+        producer.purge();
+        let deliveries = producer.deliveries();
+        let [Delivery { ticket: 7, refused: Some((_, letter)) }] = &deliveries[..] else {
+            panic!("{} deliveries", deliveries.len());
+        };
+        assert_eq!(letter.value.as_deref(), Some(&b"letter"[..]));
+    }
 }

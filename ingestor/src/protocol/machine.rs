@@ -28,6 +28,8 @@ pub enum Action {
 enum Stage {
     /// Nothing is promised.
     Free,
+    /// Promised before our time; its block is being built again.
+    Found { promise: Promise },
     /// Its intent is being committed, or will be.
     Promising { promise: Promise, settle: bool },
     /// The sink has it. `stored` and `lettered` are what is still awaited.
@@ -87,7 +89,8 @@ impl Machine {
     pub fn open(&self) -> Option<Promise> {
         match self.stage {
             Stage::Free => None,
-            Stage::Promising { promise, .. }
+            Stage::Found { promise }
+            | Stage::Promising { promise, .. }
             | Stage::Storing { promise, .. }
             | Stage::Recording { promise }
             | Stage::Recorded { promise } => Some(promise),
@@ -111,11 +114,11 @@ impl Machine {
         self.waiting = Some(promise);
     }
 
-    /// Nothing new is promised any more; what is promised goes on.
+    /// Nothing new is promised any more; what is promised, or may be by the
+    /// commit on its way, goes on.
     pub fn forget_waiting(&mut self) {
-        if self.in_flight.is_none_or(|commit| commit.promise.is_none()) {
-            self.waiting = None;
-        }
+        let promised = self.in_flight.and_then(|commit| commit.promise);
+        self.waiting.take_if(|waiting| promised != Some(*waiting));
     }
 
     /// The commit on its way did not happen, and will not.
@@ -123,9 +126,16 @@ impl Machine {
         self.in_flight = None;
     }
 
-    /// The block of an intent that was found, built again.
-    pub fn rebuilt(&mut self, promise: Promise) {
+    /// The intent found is not finished. Until its block is built again, no
+    /// commit may say anything else.
+    pub fn found(&mut self, promise: Promise) {
         debug_assert_eq!(self.stage, Stage::Free);
+        self.stage = Stage::Found { promise };
+    }
+
+    /// The block of the intent found, built again.
+    pub fn rebuilt(&mut self, promise: Promise) {
+        debug_assert_eq!(self.stage, Stage::Found { promise });
         self.stage = Stage::Promising { promise, settle: true };
     }
 
@@ -141,18 +151,20 @@ impl Machine {
     }
 
     /// The commit this partition wants now. It stays wanted until
-    /// [`Machine::begin`] says that it is on its way.
-    pub fn wanted(&self) -> Option<Commit> {
+    /// [`Machine::begin`] says that it is on its way. `verified`: what was sealed
+    /// is of the right topic.
+    pub fn wanted(&self, verified: bool) -> Option<Commit> {
         if self.in_flight.is_some() || self.row_awaited {
             return None;
         }
+        let waiting = self.waiting.filter(|_| verified);
         match self.stage {
-            Stage::Promising { promise, .. } => {
+            Stage::Promising { promise, .. } if verified => {
                 Some(Commit { offset: promise.first, promise: Some(promise) })
             }
-            Stage::Recorded { promise } => Some(Commit { offset: promise.next, promise: self.waiting }),
-            Stage::Free if self.waiting.is_some() || !self.settled_start => {
-                Some(Commit { offset: self.committed, promise: self.waiting })
+            Stage::Recorded { promise } => Some(Commit { offset: promise.next, promise: waiting }),
+            Stage::Free if waiting.is_some() || !self.settled_start => {
+                Some(Commit { offset: self.committed, promise: waiting })
             }
             _ => None,
         }
@@ -166,7 +178,7 @@ impl Machine {
         }
         match self.stage {
             Stage::Free => Some(Commit { offset: self.committed, promise: None }),
-            Stage::Storing { promise, .. } | Stage::Recording { promise } => {
+            Stage::Found { promise } | Stage::Storing { promise, .. } | Stage::Recording { promise } => {
                 Some(Commit { offset: promise.first, promise: Some(promise) })
             }
             Stage::Promising { .. } | Stage::Recorded { .. } => None,
@@ -257,17 +269,24 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metadata::{Identity, Metadata};
+    use super::super::metadata::{Identity, Metadata, Origin};
     use super::super::start::{Known, Start, start};
     use super::*;
 
     fn block(first: i64, next: i64, dead_letters: u64) -> Promise {
         let nonce = u128::from(first.unsigned_abs()) + 1;
-        Promise { first, next, rows: (next - first).unsigned_abs() - dead_letters, dead_letters, nonce }
+        Promise {
+            first,
+            next,
+            rows: (next - first).unsigned_abs() - dead_letters,
+            dead_letters,
+            filtered: 0,
+            nonce,
+        }
     }
 
     fn commit(machine: &mut Machine) -> Commit {
-        let commit = machine.wanted().expect("wants a commit");
+        let commit = machine.wanted(true).expect("wants a commit");
         machine.begin(commit);
         commit
     }
@@ -275,11 +294,11 @@ mod tests {
     #[test]
     fn nothing_is_inserted_before_its_intent_is_committed() {
         let mut machine = Machine::at(0, false, 0);
-        assert_eq!(machine.wanted(), None);
+        assert_eq!(machine.wanted(true), None);
         let a = block(0, 10, 0);
         machine.sealed(a);
         assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(a) });
-        assert_eq!(machine.wanted(), None, "one commit at a time");
+        assert_eq!(machine.wanted(true), None, "one commit at a time");
         assert_eq!(machine.commit_answered(), vec![Action::Insert(a)]);
     }
 
@@ -292,9 +311,9 @@ mod tests {
         machine.commit_answered();
         machine.sealed(b);
         assert!(!machine.takes_block());
-        assert_eq!(machine.wanted(), None, "a is not stored yet");
+        assert_eq!(machine.wanted(true), None, "a is not stored yet");
         assert_eq!(machine.stored(Outcome::Clean), Some(Action::Record(a, Outcome::Clean)));
-        assert_eq!(machine.wanted(), None, "a is not in the ledger yet");
+        assert_eq!(machine.wanted(true), None, "a is not in the ledger yet");
         machine.recorded();
         assert_eq!(commit(&mut machine), Commit { offset: 10, promise: Some(b) });
         assert_eq!(machine.commit_answered(), vec![Action::Completed(a), Action::Insert(b)]);
@@ -370,9 +389,53 @@ mod tests {
     fn the_ledger_knows_the_partition_before_the_first_commit() {
         let mut machine = Machine::at(0, true, 0);
         machine.await_row();
-        assert_eq!((machine.wanted(), machine.repeated()), (None, None));
+        assert_eq!((machine.wanted(true), machine.repeated()), (None, None));
         machine.row_written();
-        assert_eq!(machine.wanted(), Some(Commit { offset: 0, promise: None }));
+        assert_eq!(machine.wanted(true), Some(Commit { offset: 0, promise: None }));
+    }
+
+    #[test]
+    fn an_intent_found_is_never_overwritten() {
+        let a = block(0, 10, 0);
+        let mut machine = Machine::at(0, false, 0);
+        machine.found(a);
+        assert_eq!(machine.wanted(true), None);
+        // Even when Kafka was away, or an hour has passed.
+        assert_eq!(machine.repeated(), Some(Commit { offset: 0, promise: Some(a) }));
+        assert_eq!(machine.open(), Some(a));
+        machine.rebuilt(a);
+        assert_eq!(machine.wanted(false), None, "its messages may be another topic's");
+        assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(a) });
+    }
+
+    #[test]
+    fn a_block_that_is_not_verified_is_not_promised() {
+        let mut machine = Machine::at(0, false, 0);
+        let (a, b) = (block(0, 10, 0), block(10, 15, 0));
+        machine.sealed(a);
+        assert_eq!(machine.wanted(false), None);
+        commit(&mut machine);
+        machine.commit_answered();
+        machine.sealed(b);
+        machine.stored(Outcome::Clean);
+        machine.recorded();
+        assert_eq!(machine.wanted(false), Some(Commit { offset: 10, promise: None }));
+        assert_eq!(machine.wanted(true), Some(Commit { offset: 10, promise: Some(b) }));
+    }
+
+    #[test]
+    fn what_only_waits_is_forgotten() {
+        let mut machine = Machine::at(0, false, 0);
+        let (a, b) = (block(0, 10, 0), block(10, 15, 0));
+        machine.sealed(a);
+        commit(&mut machine);
+        machine.forget_waiting();
+        assert!(!machine.takes_block(), "a is being promised");
+        machine.commit_answered();
+        machine.sealed(b);
+        machine.begin(machine.repeated().unwrap());
+        machine.forget_waiting();
+        assert!(machine.takes_block(), "the commit on its way is about a");
     }
 
     /// Crashes after every step of one block and starts again from what the
@@ -405,9 +468,8 @@ mod tests {
                 && outside.commit(&mut machine);
 
             let encoded = |promise| {
-                Metadata { identity: identity.clone(), plan_revision: "r".into(), born: 1, promise }
-                    .encode()
-                    .into_bytes()
+                let origin = Origin { plan: "p".into(), content: "c".into() };
+                Metadata { identity: identity.clone(), origin, born: 1, promise }.encode().into_bytes()
             };
             let known = Known {
                 committed: outside.committed.map(|commit| (commit.offset, encoded(commit.promise))),
@@ -416,7 +478,7 @@ mod tests {
                 stored_of_intent: if outside.stored { a.rows } else { 0 },
                 waited: false,
             };
-            match start(&known, &identity, "r").unwrap() {
+            match start(&known, &identity, |_| true).unwrap() {
                 start @ (Start::Fresh | Start::Wait) => panic!("{start:?} after {crash_after} steps"),
                 Start::Resume { position, commit, .. } => {
                     assert_eq!(position, if outside.stored { 10 } else { 0 }, "{crash_after}");
@@ -425,6 +487,7 @@ mod tests {
                 Start::Replay { promise, .. } => {
                     assert_eq!((promise, outside.stored), (a, false));
                     let mut machine = Machine::at(0, false, 0);
+                    machine.found(promise);
                     machine.rebuilt(promise);
                     commit(&mut machine);
                     assert_eq!(machine.commit_answered(), vec![Action::Settle(a)]);

@@ -1,7 +1,8 @@
 //! Commit metadata ⇄ text: at most 512 bytes of ASCII, never empty.
 //!
-//! `caudal/1 intent topic=… pipeline=… table=… plan=… born=… first=… next=…
-//! rows=… dead=… nonce=…`, or `caudal/1 idle` with the first five.
+//! `caudal/1 intent topic=… pipeline=… table=… plan=… content=… born=… first=…
+//! next=… rows=… dead=… filtered=… nonce=…`, or `caudal/1 idle` with the first
+//! six.
 
 use std::fmt::Write;
 
@@ -28,16 +29,26 @@ pub struct Promise {
     pub next: i64,
     pub rows: u64,
     pub dead_letters: u64,
+    /// Messages that become neither.
+    pub filtered: u64,
     /// Names the block's deduplication tokens.
     pub nonce: u128,
+}
+
+/// Which plan made an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Of the plan as a whole, for a human to find it.
+    pub plan: String,
+    /// Of what decides the block's content.
+    pub content: String,
 }
 
 /// What a commit says besides its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     pub identity: Identity,
-    /// Of the plan that decides the block's content.
-    pub plan_revision: String,
+    pub origin: Origin,
     /// How many partitions the topic had when the group began: a partition
     /// beyond that came later and is read from its beginning.
     pub born: i32,
@@ -55,16 +66,18 @@ pub enum NotOurs {
 
 impl Metadata {
     pub fn encode(&self) -> String {
-        let Self { identity, plan_revision, born, promise } = self;
+        let Self { identity, origin: Origin { plan, content }, born, promise } = self;
         let Identity { topic_id, pipeline, table_uuid } = identity;
         let kind = if promise.is_some() { "intent" } else { "idle" };
         let mut text = format!(
             "{MAGIC}{VERSION} {kind} topic={topic_id} pipeline={pipeline} table={table_uuid} \
-             plan={plan_revision} born={born}"
+             plan={plan} content={content} born={born}"
         );
-        if let Some(Promise { first, next, rows, dead_letters, nonce }) = promise {
-            let written =
-                write!(text, " first={first} next={next} rows={rows} dead={dead_letters} nonce={nonce:032x}");
+        if let Some(Promise { first, next, rows, dead_letters, filtered, nonce }) = promise {
+            let written = write!(
+                text,
+                " first={first} next={next} rows={rows} dead={dead_letters} filtered={filtered} nonce={nonce:032x}"
+            );
             debug_assert!(written.is_ok());
         }
         debug_assert!(text.is_ascii() && text.len() <= MAX_BYTES);
@@ -92,7 +105,7 @@ fn parse_fields(text: &str) -> Option<Metadata> {
         pipeline: field("pipeline")?.to_owned(),
         table_uuid: field("table")?.to_owned(),
     };
-    let plan_revision = field("plan")?.to_owned();
+    let origin = Origin { plan: field("plan")?.to_owned(), content: field("content")?.to_owned() };
     let born = field("born")?.parse().ok()?;
     let promise = match kind {
         "idle" => None,
@@ -101,6 +114,7 @@ fn parse_fields(text: &str) -> Option<Metadata> {
             next: field("next")?.parse().ok()?,
             rows: field("rows")?.parse().ok()?,
             dead_letters: field("dead")?.parse().ok()?,
+            filtered: field("filtered")?.parse().ok()?,
             nonce: u128::from_str_radix(field("nonce")?, 16).ok()?,
         }),
         _ => return None,
@@ -108,7 +122,7 @@ fn parse_fields(text: &str) -> Option<Metadata> {
     if promise.is_some_and(|promise| promise.first < 0 || promise.next <= promise.first) {
         return None;
     }
-    words.next().is_none().then_some(Metadata { identity, plan_revision, born, promise })
+    words.next().is_none().then_some(Metadata { identity, origin, born, promise })
 }
 
 #[cfg(test)]
@@ -122,7 +136,7 @@ mod tests {
                 pipeline: format!("{}/{}", "n".repeat(63), "p".repeat(40)),
                 table_uuid: "0d2b1f5e-4b0e-4a65-9d0b-2a2c3e4f5a6b".into(),
             },
-            plan_revision: "0123456789".into(),
+            origin: Origin { plan: "0123456789".into(), content: "9876543210".into() },
             born: 6,
             promise,
         }
@@ -135,6 +149,7 @@ mod tests {
             next: i64::MAX,
             rows: u64::MAX,
             dead_letters: u64::MAX,
+            filtered: u64::MAX,
             nonce: u128::MAX,
         };
         for promise in [None, Some(promise)] {

@@ -7,7 +7,7 @@ mod settle;
 mod start;
 
 pub use machine::{Action, Commit, Machine};
-pub use metadata::{Identity, Metadata, NotOurs, Promise};
+pub use metadata::{Identity, Metadata, NotOurs, Origin, Promise};
 pub use settle::{Settle, Step, Unit, Units, token};
 pub use start::{Known, Start, Stop, start};
 

@@ -39,6 +39,11 @@ pub struct Settle {
 }
 
 impl Settle {
+    /// Whether rows still missing will not come under this token any more.
+    pub fn token_spent(&self) -> bool {
+        self.sealed
+    }
+
     /// A clean read-back found `missing` rows in units of which nothing is
     /// stored.
     pub fn read_back(&self, missing: u64) -> Step {

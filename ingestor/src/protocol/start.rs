@@ -1,6 +1,6 @@
 //! What is known of an assigned partition → where and how to begin.
 
-use super::metadata::{Identity, Metadata, NotOurs, Promise};
+use super::metadata::{Identity, Metadata, NotOurs, Origin, Promise};
 
 /// What is known of a partition when it is assigned.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +40,12 @@ pub enum Stop {
     Newer,
     /// Another pipeline's or another table's metadata.
     Foreign(String),
-    /// The intent was made by another plan and is not stored.
-    PlanRevision(String),
+    /// The intent was made by a plan whose content nobody here knows, and has
+    /// to be read again.
+    PlanRevision {
+        promise: Promise,
+        origin: Origin,
+    },
 }
 
 impl Known {
@@ -62,8 +66,9 @@ impl Known {
     }
 }
 
-/// Ranges below [`Known::height`] are read back before they are sent.
-pub fn start(known: &Known, identity: &Identity, plan_revision: &str) -> Result<Start, Stop> {
+/// Ranges below [`Known::height`] are read back before they are sent. `knows`:
+/// whether a block of this content revision can be built.
+pub fn start(known: &Known, identity: &Identity, knows: impl Fn(&str) -> bool) -> Result<Start, Stop> {
     let Some((offset, metadata)) = &known.committed else {
         return Ok(match (known.ledger, known.stored) {
             (None, None) => Start::Fresh,
@@ -103,8 +108,9 @@ pub fn start(known: &Known, identity: &Identity, plan_revision: &str) -> Result<
         let recorded = known.ledger.is_some_and(|next| next >= promise.next);
         return Ok(known.certain(promise.next, Start::Complete { promise, recorded }));
     }
-    if metadata.plan_revision != plan_revision && !stored {
-        return Err(Stop::PlanRevision(metadata.plan_revision));
+    // Which messages are its dead letters is content, too.
+    if !knows(&metadata.origin.content) {
+        return Err(Stop::PlanRevision { promise, origin: metadata.origin });
     }
     Ok(known.certain(promise.next, Start::Replay { promise, stored }))
 }
@@ -117,10 +123,14 @@ mod tests {
         Identity { topic_id: "t".into(), pipeline: "n/p".into(), table_uuid: "u".into() }
     }
 
-    const PROMISE: Promise = Promise { first: 10, next: 20, rows: 9, dead_letters: 0, nonce: 5 };
+    const PROMISE: Promise = Promise { first: 10, next: 20, rows: 9, dead_letters: 0, filtered: 1, nonce: 5 };
+
+    fn origin() -> Origin {
+        Origin { plan: "p".into(), content: "c".into() }
+    }
 
     fn metadata(identity: Identity, promise: Option<Promise>) -> Vec<u8> {
-        Metadata { identity, plan_revision: "r".into(), born: 1, promise }.encode().into_bytes()
+        Metadata { identity, origin: origin(), born: 1, promise }.encode().into_bytes()
     }
 
     fn known(committed: Option<(i64, Vec<u8>)>) -> Known {
@@ -128,7 +138,7 @@ mod tests {
     }
 
     fn decide(known: &Known) -> Result<Start, Stop> {
-        start(known, &ours(), "r")
+        start(known, &ours(), |content| content == "c")
     }
 
     /// The decision must be to wait; and then?
@@ -174,11 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn an_intent_of_another_plan_is_not_guessed() {
+    fn an_intent_of_unknown_content_is_not_guessed() {
+        let stop = Err(Stop::PlanRevision { promise: PROMISE, origin: origin() });
         let intent = known(Some((10, metadata(ours(), Some(PROMISE)))));
-        assert_eq!(start(&intent, &ours(), "other"), Err(Stop::PlanRevision("r".into())));
+        assert_eq!(start(&intent, &ours(), |_| false), stop);
         let stored = Known { stored_of_intent: 9, ..intent };
-        assert!(matches!(start(&stored, &ours(), "other"), Ok(Start::Complete { .. })));
+        assert!(matches!(start(&stored, &ours(), |_| false), Ok(Start::Complete { .. })));
+        // Which messages are dead letters, nobody can tell either.
+        let promise = Promise { dead_letters: 1, ..PROMISE };
+        let intent = known(Some((10, metadata(ours(), Some(promise)))));
+        let stored = Known { stored_of_intent: 9, ..intent };
+        assert!(matches!(start(&stored, &ours(), |_| false), Err(Stop::PlanRevision { .. })));
     }
 
     #[test]

@@ -2,26 +2,33 @@
 
 use serde::Deserialize;
 
-use super::{Connection, Sink, SinkError};
+use super::{Connection, Form, Sink, SinkError};
 
 /// What SETTLE needs to know of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFacts {
     /// Empty without `PARTITION BY`: then every block is one unit.
     pub partition_key: String,
+    /// The moment at which a row expires, if that is one plain expression.
+    pub ttl: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Row {
     uuid: String,
     partition_key: String,
+    engine_full: String,
     columns: Vec<(String, String, String)>,
 }
 
 impl Sink {
     /// Rule 4: an unknown column would be ignored, a missing one filled.
-    pub async fn check_table(&self, connection: &mut Connection) -> Result<TableFacts, SinkError> {
-        let sql = "SELECT toString(uuid) AS uuid, partition_key, \
+    pub async fn check_table(
+        &self,
+        connection: &mut Connection,
+        form: &Form,
+    ) -> Result<TableFacts, SinkError> {
+        let sql = "SELECT toString(uuid) AS uuid, partition_key, engine_full, \
                    (SELECT groupArray((name, type, default_kind)) FROM system.columns \
                     WHERE database = {d:String} AND table = {t:String}) AS columns \
                    FROM system.tables WHERE database = {d:String} AND name = {t:String} FORMAT JSONEachRow";
@@ -47,7 +54,7 @@ impl Sink {
                 row.uuid, self.table_uuid
             )));
         }
-        for (column, wanted) in &self.columns {
+        for (column, wanted) in &form.columns {
             match row.columns.iter().find(|(name, ..)| name == column) {
                 None => {
                     return Err(SinkError::table(format!("table {name} has no column {column} {wanted}")));
@@ -63,6 +70,39 @@ impl Sink {
                 Some(_) => {}
             }
         }
-        Ok(TableFacts { partition_key: row.partition_key })
+        Ok(TableFacts { ttl: ttl(&row.engine_full), partition_key: row.partition_key })
+    }
+}
+
+/// The table's TTL, unless it does something else than delete a row at a moment.
+fn ttl(engine: &str) -> Option<String> {
+    let (_, rest) = engine.split_once(" TTL ")?;
+    let expression = rest.split_once(" SETTINGS ").map_or(rest, |(expression, _)| expression).trim();
+    let expression = expression.strip_suffix(" DELETE").unwrap_or(expression);
+    let mut depth = 0_i32;
+    let several = expression.chars().any(|character| {
+        depth += i32::from(character == '(') - i32::from(character == ')');
+        character == ',' && depth == 0
+    });
+    let more = [" WHERE ", " GROUP BY ", " TO DISK ", " TO VOLUME ", " RECOMPRESS "];
+    (!several && !more.iter().any(|word| expression.contains(word))).then(|| expression.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_ttl_is_understood_and_others_are_left_alone() {
+        let engine = |ttl: &str| format!("MergeTree PARTITION BY d ORDER BY (a, b){ttl} SETTINGS x = 1");
+        for (text, expected) in [
+            ("", None),
+            (" TTL d + toIntervalDay(30)", Some("d + toIntervalDay(30)")),
+            (" TTL addDays(d, 3) DELETE", Some("addDays(d, 3)")),
+            (" TTL d + toIntervalDay(30) WHERE a = 1", None),
+            (" TTL d + toIntervalDay(1), e + toIntervalDay(2) TO DISK 'x'", None),
+        ] {
+            assert_eq!(ttl(&engine(text)).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -72,7 +72,7 @@ impl Sink {
     pub async fn write_ledger(
         &self,
         connection: &mut Connection,
-        rows: &[LedgerRow],
+        rows: &[&LedgerRow],
         now_ms: i64,
     ) -> Result<(), SinkError> {
         let mut body = Vec::new();

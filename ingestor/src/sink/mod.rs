@@ -2,6 +2,8 @@
 
 mod check;
 mod error;
+#[cfg(test)]
+pub mod fake;
 mod http;
 mod lease;
 mod ledger;
@@ -9,7 +11,7 @@ mod read_back;
 mod store;
 mod tls;
 
-pub use check::TableFacts;
+use check::TableFacts;
 pub use error::{Class, Refusals, SinkError};
 pub use http::{Connection, Server};
 pub use lease::Lease;
@@ -21,8 +23,15 @@ use std::time::Duration;
 
 use caudal_model::Plan;
 use caudal_model::ddl::{quote_identifier, quote_table};
+use caudal_model::plan::ClickHouseSink;
+use tokio::sync::Semaphore;
 
+use crate::block::Layout;
 use crate::fail;
+
+/// Blocks on the wire at the same time: enough to keep the server busy while
+/// answers travel, few enough to leave it alone with its merges.
+const CONCURRENT_BLOCKS: usize = 4;
 
 /// A block is in the table at the latest after this, or the server gives up.
 pub const MAX_EXECUTION_SECONDS: u64 = 60;
@@ -30,7 +39,7 @@ pub const MAX_EXECUTION_SECONDS: u64 = 60;
 /// Z, the longest life of a request: our connections live half of ClickHouse's
 /// keep-alive (30 s), its receive timeout is 30 s, and then it has its limit.
 pub fn longest_request() -> Duration {
-    fail::longest_request().unwrap_or(Duration::from_secs(60 + MAX_EXECUTION_SECONDS))
+    Duration::from_millis(fail::limit("CAUDAL_LONGEST_REQUEST_MS", (60 + MAX_EXECUTION_SECONDS) * 1_000))
 }
 
 /// ClickHouse, and the names of what belongs to this pipeline there.
@@ -43,27 +52,37 @@ pub struct Sink {
     ledger: String,
     source: u64,
     table_uuid: String,
+    /// Who may send a block or read one back now.
+    turns: Semaphore,
+}
+
+/// The columns of a block, and the statement that inserts it.
+pub struct Form {
     columns: Vec<(String, String)>,
     insert: String,
 }
 
-impl Sink {
-    pub fn new(plan: &Plan, server: Server) -> Self {
-        let layout = crate::block::Layout::new(&plan.fields);
+impl Form {
+    pub fn new(sink: &ClickHouseSink, layout: &Layout) -> Self {
         let columns: Vec<_> =
             layout.columns().map(|(name, native)| (name.to_owned(), native.to_owned())).collect();
-        let target = quote_table(&plan.sink.database, &plan.sink.table);
         let names = columns.iter().map(|(name, _)| quote_identifier(name)).collect::<Vec<_>>().join(", ");
+        let target = quote_table(&sink.database, &sink.table);
+        Self { insert: format!("INSERT INTO {target} ({names}) FORMAT Native"), columns }
+    }
+}
+
+impl Sink {
+    pub fn new(plan: &Plan, server: Server) -> Self {
         Self {
             server,
             database: plan.sink.database.clone(),
             table: plan.sink.table.clone(),
-            insert: format!("INSERT INTO {target} ({names}) FORMAT Native"),
-            target,
+            target: quote_table(&plan.sink.database, &plan.sink.table),
             ledger: quote_table(&plan.sink.database, &plan.sink.ledger_table),
             source: plan.source.source_id(),
             table_uuid: plan.sink.table_uuid.clone(),
-            columns,
+            turns: Semaphore::new(CONCURRENT_BLOCKS),
         }
     }
 }

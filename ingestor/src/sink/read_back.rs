@@ -1,12 +1,14 @@
 //! What of a range is stored, asked of the table and the ledger.
 
-use super::{Connection, Sink, SinkError};
+use super::{Connection, Form, Sink, SinkError};
 use crate::block::Block;
+use crate::fail;
 use crate::protocol::{Promise, Unit, Units};
 use bytes::Bytes;
 
 /// Read-backs are complete or fail (rule 3).
-const COMPLETE: [(&str, &str); 10] = [
+const COMPLETE: [(&str, &str); 11] = [
+    ("use_query_cache", "0"),
     ("wait_end_of_query", "1"),
     ("max_result_rows", "0"),
     ("max_rows_to_read", "0"),
@@ -31,7 +33,20 @@ pub struct Stored {
     /// Stored offsets at or above the position, as `first..next`, ascending;
     /// only if asked for.
     pub runs: Vec<(i64, i64)>,
+    /// `runs` has no word on this offset and those above it.
+    pub runs_until: Option<i64>,
 }
+
+/// Where a row of a block belongs.
+pub struct RowUnit {
+    /// `_partition_id`.
+    pub unit: String,
+    /// It has outlived the table's TTL.
+    pub expired: bool,
+}
+
+/// Offsets whose runs are looked up at once: the server sorts as many.
+const RUNS_WINDOW: u64 = 4 << 20;
 
 /// A partition that is being assigned.
 #[derive(Clone, Copy, Debug)]
@@ -76,19 +91,27 @@ impl Sink {
         Ok(units.into_iter().map(|(id, rows)| Unit { id, rows }).collect())
     }
 
-    /// The unit of each row, in the block's order, as the server computes it.
+    /// The unit of each row, in the block's order, as the server computes it,
+    /// and whether the row is expired by `ttl`, if that is given.
     pub async fn units_of(
         &self,
         connection: &mut Connection,
+        form: &Form,
         block: &Block,
         partition_key: &str,
-    ) -> Result<Vec<String>, SinkError> {
+        ttl: Option<&str>,
+    ) -> Result<Vec<RowUnit>, SinkError> {
         let act = "ask for the block's partitions";
         let boundary = "caudal-block";
         let structure: Vec<_> =
-            self.columns.iter().map(|(name, native)| format!("`{name}` {native}")).collect();
+            form.columns.iter().map(|(name, native)| format!("`{name}` {native}")).collect();
         let structure = structure.join(", ");
-        let sql = format!("SELECT toString(partitionId({partition_key})) FROM block FORMAT TSV");
+        let unit = match partition_key {
+            "" => "'all'".to_owned(),
+            key => format!("toString(partitionId({key}))"),
+        };
+        let expired = ttl.map_or_else(|| "0".to_owned(), |ttl| format!("toDateTime({ttl}) <= now()"));
+        let sql = format!("SELECT {unit}, toUInt8({expired}) FROM block FORMAT TSV");
         let mut parameters = vec![
             ("query", sql.as_str()),
             ("block_format", "Native"),
@@ -106,7 +129,11 @@ impl Sink {
         let answer =
             self.server.request(connection, act, &parameters, body, Some(content_type.as_str())).await?;
         let text = std::str::from_utf8(&answer).map_err(|error| SinkError::unreachable(act, error))?;
-        let units: Vec<String> = text.lines().map(str::to_owned).collect();
+        let row = |line: &str| {
+            let (unit, expired) = line.split_once('\t')?;
+            Some(RowUnit { unit: unit.to_owned(), expired: expired == "1" })
+        };
+        let units: Vec<RowUnit> = text.lines().map_while(row).collect();
         if units.len() != block.rows() {
             return Err(SinkError::unreachable(
                 act,
@@ -132,7 +159,9 @@ impl Sink {
             let mut stored = self.stored_from(connection, one, from).await?;
             stored.ledger = ledger;
             if one.runs {
-                stored.runs = self.runs_from(connection, one.partition, from).await?;
+                let until = from.saturating_add_unsigned(fail::limit("CAUDAL_RUNS_WINDOW", RUNS_WINDOW));
+                stored.runs = self.runs(connection, one.partition, from..until).await?;
+                stored.runs_until = stored.table.is_some_and(|height| height > until).then_some(until);
             }
             answer.push(stored);
         }
@@ -162,18 +191,18 @@ impl Sink {
     }
 
     /// Neighbouring offsets have the same difference to their rank.
-    async fn runs_from(
+    async fn runs(
         &self,
         connection: &mut Connection,
         partition: i32,
-        from: i64,
+        offsets: std::ops::Range<i64>,
     ) -> Result<Vec<(i64, i64)>, SinkError> {
         let sql = format!(
             "SELECT arraySort(groupArray((first, next))) FROM (SELECT min(o) AS first, max(o) + 1 AS next FROM \
              (SELECT _kafka_offset AS o, o - row_number() OVER (ORDER BY _kafka_offset) AS run FROM {} \
-             WHERE _kafka_source = {} AND _kafka_partition = {partition} AND _kafka_offset >= {from}) \
-             GROUP BY run) FORMAT JSONCompactEachRow",
-            self.target, self.source
+             WHERE _kafka_source = {} AND _kafka_partition = {partition} AND _kafka_offset >= {} \
+             AND _kafka_offset < {}) GROUP BY run) FORMAT JSONCompactEachRow",
+            self.target, self.source, offsets.start, offsets.end
         );
         let act = "look up runs of stored offsets";
         let body = self.ask(connection, act, &sql).await?;

@@ -22,7 +22,7 @@ impl Outstanding {
 pub enum Verdict {
     Committed,
     /// Not committed, and nothing of it can come later: say it again.
-    Again,
+    Again(Code),
     /// We don't know, or we are no member any more: join anew.
     Rejoin,
 }
@@ -30,18 +30,17 @@ pub enum Verdict {
 /// The answer's verdict on one partition.
 pub fn verdict(answer: &CommitAnswer, partition: i32) -> Verdict {
     let own = answer.partitions.iter().find(|(other, _)| *other == partition);
-    match own.map(|(_, code)| *code) {
-        Some(Code::RD_KAFKA_RESP_ERR_NO_ERROR) if answer.code == Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
+    let Some(code) = own.map(|(_, code)| *code) else { return Verdict::Rejoin };
+    match code {
+        Code::RD_KAFKA_RESP_ERR_NO_ERROR if answer.code == Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
             Verdict::Committed
         }
         // The coordinator is loading or the broker throttles: a clear no.
-        Some(
-            Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
-            | Code::RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED
-            | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-            | Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
-            | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
-        ) => Verdict::Again,
+        Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
+        | Code::RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED
+        | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+        | Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+        | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED => Verdict::Again(code),
         _ => Verdict::Rejoin,
     }
 }
@@ -62,7 +61,8 @@ mod tests {
             ],
         };
         let verdicts = [0, 1, 2, 3].map(|partition| verdict(&answer, partition));
-        assert_eq!(verdicts, [Verdict::Committed, Verdict::Again, Verdict::Rejoin, Verdict::Rejoin]);
+        let again = Verdict::Again(Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+        assert_eq!(verdicts, [Verdict::Committed, again, Verdict::Rejoin, Verdict::Rejoin]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod starting;
 
 pub use partition::Sealed;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::Thread;
@@ -20,10 +20,11 @@ use caudal_model::plan::Ingest;
 use caudal_model::state::IngestorState;
 use caudal_service::Credentials;
 
-use crate::block::{Block, Layout};
+use crate::block::Block;
+use crate::content::Contents;
 use crate::metrics::Metrics;
-use crate::protocol::{Identity, Outcome, Promise};
-use crate::sink::{Asked, Class, Known, Lease, LedgerRow, TableFacts};
+use crate::protocol::{Identity, Origin, Outcome, Promise};
+use crate::sink::{Asked, Class, Form, Known, Lease, LedgerRow};
 
 /// How long the group waits for a silent member, and how long a commit proves
 /// ownership.
@@ -47,25 +48,30 @@ const BATCH: usize = 512;
 /// What the asynchronous side is asked. `epoch` comes back with the answer.
 pub enum Job {
     /// What do table and ledger know of these partitions?
-    Prepare { epoch: usize, membership: Arc<Lease>, asked: Vec<Asked> },
+    Prepare { epoch: usize, membership: Arc<Lease>, form: Arc<Form>, asked: Vec<Asked> },
     /// Get this block into the table.
     Store {
         epoch: usize,
         partition: i32,
         block: Arc<Block>,
+        form: Arc<Form>,
         promise: Promise,
         settle: bool,
         lease: Arc<Lease>,
-        facts: TableFacts,
     },
     /// Write these rows into the ledger, each under its partition's lease.
-    Record { epoch: usize, membership: Arc<Lease>, rows: Vec<(LedgerRow, Arc<Lease>)> },
+    Record { epoch: usize, membership: Arc<Lease>, rows: Vec<Unrecorded> },
+}
+
+/// A ledger row on its way, under the lease of its partition.
+pub struct Unrecorded {
+    pub row: LedgerRow,
+    pub lease: Arc<Lease>,
 }
 
 /// What it answers.
 pub enum Event {
     Prepared {
-        facts: TableFacts,
         known: Vec<Known>,
     },
     Stored {
@@ -76,9 +82,10 @@ pub enum Event {
     TokenSpent {
         partition: i32,
     },
-    /// Partitions, and whether it was their opening row.
+    /// Which of the rows are in the ledger now; the others' leases did not hold.
     Recorded {
-        rows: Vec<(i32, bool)>,
+        rows: Vec<Unrecorded>,
+        written: Vec<bool>,
     },
     /// A request for the partition (or for all) failed and is repeated.
     /// `refused`: a healthy server said the same no again and again.
@@ -97,11 +104,10 @@ pub enum Event {
 /// Everything a session needs; outlives sessions.
 pub struct Context {
     pub plan: Plan,
-    pub revision: String,
+    pub contents: Contents,
     pub ingest: Ingest,
     pub identity: Identity,
     pub source: u64,
-    pub layout: Layout,
     pub credentials: Credentials,
     pub jobs: tokio::sync::mpsc::UnboundedSender<Job>,
     pub events: Receiver<(usize, Event)>,
@@ -109,11 +115,18 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub shutdown: Arc<AtomicBool>,
     pub counter: AtomicUsize,
+    /// Of the topic, as far as it is known; 0 is not.
+    pub partitions: AtomicI32,
 }
 
 impl Context {
     pub fn shutting_down(&self) -> bool {
         self.shutdown.load(Ordering::Relaxed)
+    }
+
+    /// Which plan makes new intents.
+    pub fn origin(&self) -> &Origin {
+        &self.contents.current().origin
     }
 
     /// A number never given before in this process.

@@ -1,6 +1,7 @@
 //! An assignment → for each partition, where and how to begin. What Kafka
 //! knows is asked here, what ClickHouse knows by [`super::Job::Prepare`].
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use caudal_model::plan::StartFrom;
@@ -47,6 +48,7 @@ pub fn find(context: &Context, consumer: &Consumer, assigned: &[i32]) -> Result<
     if cluster != source.cluster_id {
         return Err(StartError::OtherCluster { found: cluster, expected: source.cluster_id.clone() });
     }
+    context.partitions.store(partitions, Ordering::Relaxed);
     let all: Vec<i32> = (0..partitions).collect();
     let committed = consumer.committed(&all, TIMEOUT).map_err(kafka("read committed offsets"))?;
     let born = committed.iter().filter_map(|one| Metadata::parse(&one.metadata).ok());

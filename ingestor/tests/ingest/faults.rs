@@ -88,21 +88,40 @@ fn pipeline_moves(stack: &Stack, pipeline: &Pipeline, before: u64) {
     .unwrap();
 }
 
+/// Deaths at one place after the other: around intent, insert, ledger and
+/// completion; and, with the intent that the first one leaves open, around the
+/// steps of SETTLE.
+const DEATHS: [&[&str]; 9] = [
+    &["commit_sent:2"],
+    &["intent_committed"],
+    &["before_insert", "before_read_back"],
+    &["before_insert", "after_read_back"],
+    &["before_insert", "before_resend"],
+    &["before_insert", "after_resend"],
+    &["after_insert"],
+    &["recorded"],
+    &["completed"],
+];
+
 #[test]
 fn a_death_at_any_step_is_recovered() {
-    let stack = stack();
-    let pipeline = Pipeline::create(&stack, spec());
-    let mut sent = 0;
-    for point in
-        ["commit_sent:2", "intent_committed", "before_insert", "after_insert", "recorded", "completed"]
-    {
-        stack.publish(pipeline.topic(), (sent..sent + 900).map(row));
-        sent += 900;
-        let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
-        assert!(!dying.wait_end(LIMIT).success(), "{point}");
-    }
-    let _ingestor = pipeline.start();
-    settle(&stack, &pipeline, sent);
+    let guard = stack();
+    let stack: &Stack = &guard;
+    // At the same time: each waits for sessions to end.
+    std::thread::scope(|scope| {
+        for points in DEATHS {
+            scope.spawn(move || {
+                let pipeline = Pipeline::create(stack, spec());
+                stack.publish(pipeline.topic(), (0..1_800).map(row));
+                for point in points {
+                    let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
+                    assert!(!dying.wait_end(LIMIT).success(), "{point}");
+                }
+                let _ingestor = pipeline.start();
+                settle(stack, &pipeline, 1_800);
+            });
+        }
+    });
 }
 
 #[test]
@@ -204,4 +223,24 @@ fn an_outage_of_clickhouse_shows_and_passes() {
             state.trouble.is_none() && state.partitions.iter().all(|one| one.phase == Phase::Running)
         });
     }
+}
+
+#[test]
+fn a_death_while_partitions_are_given_back_is_recovered() {
+    let stack = stack();
+    // Sessions end slowly: much is waiting at the end.
+    let pipeline = Pipeline::create(&stack, Spec { max_rows: 5_000, ..spec() });
+    let load = Load::start(&stack, &pipeline);
+    for point in ["revoked", "given_back"] {
+        let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
+        pipeline_moves(&stack, &pipeline, pipeline.rows(&stack));
+        // Somebody else comes, so it gives back.
+        let other = pipeline.start();
+        assert!(!dying.wait_end(LIMIT).success(), "{point}");
+        other.wait_state("everything", |state| state.partitions.len() == 3);
+        other.kill();
+    }
+    let _ingestor = pipeline.start();
+    let sent = load.finish();
+    settle(&stack, &pipeline, sent);
 }

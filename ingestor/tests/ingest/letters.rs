@@ -1,10 +1,10 @@
 //! Messages that can't become rows: kept whole, with the reason, and nobody
 //! else suffers.
 
-use super::pipeline::{Pipeline, Spec, field};
+use super::pipeline::{Ingestor, LIMIT, Pipeline, Spec, field};
 use super::stack::{Sent, stack};
 
-fn header<'a>(message: &'a Sent, name: &str) -> Option<&'a str> {
+pub fn header<'a>(message: &'a Sent, name: &str) -> Option<&'a str> {
     let found = message.headers.iter().find(|(key, _)| key == name)?;
     std::str::from_utf8(found.1.as_deref()?).ok()
 }
@@ -112,4 +112,30 @@ fn a_refused_dead_letter_topic_holds_the_range_back() {
     pipeline.wait_committed(&stack, 0, 2);
     assert_eq!(stack.read_all(&missing).len(), 1);
     ingestor.wait_state("no trouble", |state| state.trouble.is_none());
+}
+
+#[test]
+fn more_letters_than_may_be_on_the_way_arrive() {
+    let stack = stack();
+    let pipeline = Pipeline::create(&stack, Spec { flush_delay_ms: 50, ..Spec::default() });
+    // Twenty letters of 900 kB are more than may be on the way at once.
+    let large = vec![b'x'; 900_000];
+    stack.publish(pipeline.topic(), (0..20).map(|_| Sent::value(0, large.clone())));
+    let _ingestor = pipeline.start();
+    pipeline.wait_committed(&stack, 0, 20);
+    assert_eq!(stack.read_all(pipeline.dead_letter_topic()).len(), 20);
+}
+
+#[test]
+fn a_death_behind_a_dead_letter_sends_it_again_and_no_row() {
+    let stack = stack();
+    let pipeline = Pipeline::create(&stack, Spec::default());
+    stack.publish(pipeline.topic(), [Sent::value(0, r#"{"id":1,"text":"a"}"#), Sent::value(0, "no json")]);
+    let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", "letter_sent")]);
+    assert!(!dying.wait_end(LIMIT).success());
+    let _ingestor = pipeline.start();
+    pipeline.wait_committed(&stack, 0, 2);
+    assert_eq!(pipeline.rows(&stack), 1);
+    let letters = stack.read_all(pipeline.dead_letter_topic());
+    assert!(!letters.is_empty() && letters.iter().all(|one| header(one, "caudal.offset") == Some("1")));
 }

@@ -4,9 +4,15 @@
 
 mod basics;
 mod beginnings;
+mod crashes;
 mod encryption;
 mod faults;
+mod frozen;
 mod letters;
+mod log;
+mod network;
 mod pipeline;
+mod plans;
+mod proxy;
 mod stack;
 mod values;

@@ -117,6 +117,14 @@ impl Pipeline {
         std::fs::write(self.folder.path().join(name), content).unwrap();
     }
 
+    /// Keeps the plan as it is now for ingestors that start later.
+    pub fn keep_plan(&self) {
+        let plans = self.folder.path().join("plans");
+        std::fs::create_dir_all(&plans).unwrap();
+        let plan = self.plan.for_ingestor();
+        std::fs::write(plans.join(format!("{}.json", plan.revision())), plan.to_json()).unwrap();
+    }
+
     /// Reads the topic of another pipeline, with a group of its own.
     pub fn reads_from(&mut self, other: &Self) {
         let source = &other.plan.source;
@@ -226,7 +234,12 @@ impl Ingestor {
         let mut plan = tempfile::NamedTempFile::new_in(folder).unwrap();
         plan.write_all(pipeline.plan.to_json().as_bytes()).unwrap();
         let plan = plan.into_temp_path();
-        let child = Command::new(env!("CARGO_BIN_EXE_caudal-ingestor"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_caudal-ingestor"));
+        let plans = folder.join("plans");
+        if plans.exists() {
+            command.arg("--plans").arg(plans);
+        }
+        let child = command
             .arg("--plan")
             .arg(&plan)
             .arg("--credentials")
@@ -250,10 +263,28 @@ impl Ingestor {
         self.child.wait().unwrap();
     }
 
+    fn signal(&self, signal: i32) {
+        // SAFETY: a signal to our own child, which has not been waited for.
+        unsafe { libc::kill(self.child.id().cast_signed(), signal) };
+    }
+
+    /// Waits until the program has frozen itself.
+    pub fn wait_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        wait::until("the freeze", LIMIT, || {
+            let text = std::fs::read_to_string(&stat)?;
+            Ok(text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')).then_some(()))
+        })
+        .unwrap();
+    }
+
+    pub fn wake(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
     /// SIGTERM, and how it ended within 20 seconds.
     pub fn terminate(mut self) -> ExitStatus {
-        // SAFETY: a signal to our own child, which has not been waited for.
-        unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) };
+        self.signal(libc::SIGTERM);
         let child = &mut self.child;
         wait::until("the ingestor's end", Duration::from_secs(20), || Ok(child.try_wait()?)).unwrap()
     }

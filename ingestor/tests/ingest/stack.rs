@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use caudal_testbed::clickhouse::ClickHouse;
 use caudal_testbed::kafka::Kafka;
+use caudal_testbed::wait;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message, OwnedHeaders};
@@ -55,14 +56,36 @@ impl Stack {
     }
 
     pub fn create_topic(&self, name: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1))
             .set("message.timestamp.type", "CreateTime");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let results = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
-        for result in results {
-            result.unwrap();
-        }
+        // A topic of that name may still be going.
+        wait::until("the topic", LIMIT, || {
+            let results =
+                administer(async || self.admin().create_topics([&topic], &AdminOptions::new()).await);
+            Ok(results.unwrap().into_iter().all(|result| result.is_ok()).then_some(()))
+        })
+        .unwrap();
+    }
+
+    pub fn delete_topic(&self, name: &str) {
+        administer(async || self.admin().delete_topics(&[name], &AdminOptions::new()).await).unwrap();
+    }
+
+    /// The topic has `partitions` from now on.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        let new = NewPartitions::new(topic, partitions);
+        administer(async || self.admin().create_partitions([&new], &AdminOptions::new()).await).unwrap();
+    }
+
+    /// Deletes the messages below `offset`, as retention does.
+    pub fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        administer(async || self.admin().delete_records(&list, &AdminOptions::new()).await).unwrap();
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.config().create().unwrap()
     }
 
     /// Kafka's ids of the topic and the cluster.
@@ -139,6 +162,10 @@ impl Stack {
     pub fn number(&self, sql: &str) -> u64 {
         self.clickhouse.query(sql).unwrap().trim().parse().unwrap()
     }
+}
+
+fn administer<T>(act: impl AsyncFnOnce() -> T) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(act())
 }
 
 /// Queues one message, waiting for room.

@@ -1,5 +1,7 @@
 //! One partition: messages read in order → columns → sealed blocks.
 
+mod found;
+mod misplaced;
 mod read;
 mod reconcile;
 mod seal;
@@ -7,16 +9,19 @@ mod seal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use caudal_model::state::{OpenIntent, PartitionState, Phase, Trouble};
+use caudal_model::state::{OpenIntent, PartitionState, Phase, Reason, Trouble};
 
+use found::{Found, Older, Replay};
+pub use misplaced::Relocated;
 pub use read::Read;
 pub use reconcile::Reconcile;
 pub use seal::{Mismatch, Sealed};
 
 use crate::block::{Columns, Layout};
 use crate::kafka::{Batch, PartitionQueue};
-use crate::protocol::{Machine, Promise};
+use crate::protocol::{Machine, Origin, Promise};
 use crate::sink::Lease;
+use crate::state;
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug)]
@@ -36,23 +41,27 @@ struct Counts {
     newest_ms: Option<i64>,
 }
 
-/// An intent that was found.
-#[derive(Clone, Copy, Debug)]
-struct Replay {
-    promise: Promise,
-    /// Its rows are all in the table.
-    stored: bool,
-    /// Messages behind it that Kafka has deleted as well.
-    gap_behind: u64,
+/// The position is not in the log.
+struct Misplaced {
+    /// What librdkafka said.
+    text: String,
+    since: Instant,
+    try_at: Instant,
 }
 
 pub struct Partition {
     pub id: i32,
     pub machine: Machine,
     pub lease: Arc<Lease>,
+    /// With storing, or for good.
     pub trouble: Option<Trouble>,
-    /// Nothing more is done for it until a hand has helped.
+    /// With reading.
+    read_trouble: Option<Trouble>,
+    /// Nothing new is begun until a hand has helped; what is promised goes on.
     pub stopped: bool,
+    misplaced: Option<Misplaced>,
+    /// It has been read from its beginning on.
+    pub assigned: bool,
     queue: PartitionQueue,
     /// A batch that was not used up.
     held: Option<Batch>,
@@ -69,8 +78,14 @@ pub struct Partition {
     letters_acknowledged: u64,
     /// Names the open block in acknowledgements of dead letters.
     ticket: usize,
-    /// The intent whose block is being built again.
+    found: Option<Found>,
     replay: Option<Replay>,
+    older: Option<Older>,
+    /// Offsets at which blocks begin and end, with the leader's epoch of the
+    /// message before.
+    epochs: Vec<(i64, Option<i32>)>,
+    /// The offset behind the last message read, and that message's epoch.
+    epoch: Option<(i64, i32)>,
     /// Stored offsets that no commit accounts for.
     reconcile: Option<Reconcile>,
     /// Sealed, its intent not yet committed.
@@ -95,7 +110,10 @@ impl Partition {
             machine,
             lease: Arc::default(),
             trouble: None,
+            read_trouble: None,
             stopped: false,
+            misplaced: None,
+            assigned: false,
             queue,
             held: None,
             columns: Columns::new(layout),
@@ -107,7 +125,11 @@ impl Partition {
             counts: Counts::default(),
             letters_acknowledged: 0,
             ticket,
+            found: None,
             replay: None,
+            older: None,
+            epochs: Vec::new(),
+            epoch: None,
             reconcile: None,
             waiting: None,
             storing: None,
@@ -115,18 +137,23 @@ impl Partition {
         }
     }
 
-    /// Builds the block of an intent again before anything else.
-    pub fn replay(&mut self, promise: Promise, stored: bool) {
-        self.replay = Some(Replay { promise, stored, gap_behind: 0 });
+    /// The leader's epoch of the message before `offset`, where one was committed.
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.epochs.iter().find(|(at, _)| *at == offset).and_then(|(_, epoch)| *epoch)
+    }
+
+    pub fn set_epoch(&mut self, offset: i64, epoch: Option<i32>) {
+        self.epochs.push((offset, epoch));
+    }
+
+    /// When the blocks that are not stored were sealed last.
+    pub fn sealed_at(&self) -> Option<Instant> {
+        [&self.waiting, &self.storing].into_iter().flatten().map(|sealed| sealed.at).max()
     }
 
     /// Ends ranges where stored and missing offsets meet.
     pub fn reconcile(&mut self, reconcile: Reconcile) {
         self.reconcile = Some(reconcile);
-    }
-
-    pub fn replaying(&self) -> bool {
-        self.replay.is_some()
     }
 
     pub fn position(&self) -> i64 {
@@ -146,6 +173,11 @@ impl Partition {
     pub fn bytes(&self) -> usize {
         let sealed = |sealed: &Option<Sealed>| sealed.as_ref().map_or(0, |sealed| sealed.bytes);
         self.columns.bytes() + sealed(&self.waiting) + sealed(&self.storing)
+    }
+
+    /// Bytes that only storing can free.
+    pub fn sealed_bytes(&self) -> usize {
+        self.bytes() - self.columns.bytes()
     }
 
     pub fn open_bytes(&self) -> usize {
@@ -188,30 +220,52 @@ impl Partition {
         }
     }
 
-    /// Gives the buffers of a finished block back.
-    pub fn recycle(&mut self, sealed: Sealed) {
-        if let Ok(block) = Arc::try_unwrap(sealed.block) {
+    /// Begins nothing new. What is promised is finished.
+    pub fn stop(&mut self, layout: &Layout, reason: Reason, message: &str) {
+        tracing::error!(partition = self.id, ?reason, "{message}");
+        self.stopped = true;
+        self.misplaced = None;
+        self.read_trouble = None;
+        self.stop_reading(layout);
+        state::raise(&mut self.trouble, reason, message);
+    }
+
+    /// Whether anything is under way that can still be finished.
+    pub fn at_rest(&self) -> bool {
+        if self.stopped { self.storing.is_none() } else { self.replaying() || self.machine.at_rest() }
+    }
+
+    /// The range is complete: gives the buffers of its block back.
+    pub fn completed(&mut self, promise: Promise) {
+        self.found.take_if(|found| found.promise.first == promise.first);
+        self.epochs.retain(|(offset, _)| *offset >= promise.next);
+        let Some(sealed) = self.storing.take() else { return };
+        if let Ok(block) = Arc::try_unwrap(sealed.block)
+            && sealed.recyclable
+            && !self.stopped
+        {
             self.columns.recycle(block);
         }
     }
 
-    pub fn state(&self, revision: &str) -> PartitionState {
-        let open = self.machine.open().or(self.replay.map(|replay| replay.promise));
+    pub fn state(&self, running: &Origin) -> PartitionState {
+        let open = self.machine.open().or(self.found.as_ref().map(|found| found.promise));
+        let trouble = self.trouble.as_ref().or(self.read_trouble.as_ref());
         let phase = match () {
             () if self.stopped => Phase::Stopped,
-            () if self.trouble.is_some() => Phase::Waiting,
+            () if trouble.is_some() => Phase::Waiting,
             () if self.replay.is_some() => Phase::Replaying,
             () => Phase::Running,
         };
         PartitionState {
             partition: self.id,
             phase,
-            trouble: self.trouble.clone(),
+            trouble: trouble.cloned(),
             committed_offset: self.machine.committed(),
             intent: open.map(|promise| OpenIntent {
                 first: promise.first,
                 next: promise.next,
-                plan_revision: revision.to_owned(),
+                plan_revision: self.origin(&promise, running).plan.clone(),
             }),
         }
     }

@@ -9,13 +9,14 @@ use crate::decode::Decoder;
 use crate::kafka::{Batch, Code, Message};
 use crate::metrics::{Metrics, Tally};
 use crate::source::BATCH;
+use crate::state::{self, kafka_reason};
 
 /// Why a read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
     /// There was nothing.
     Nothing,
-    /// Everything there was, and that was less than a batch.
+    /// Everything there was.
     Drained,
     /// A whole batch; there may be more.
     More,
@@ -23,8 +24,6 @@ pub enum Read {
     Full,
     /// The dead letters take no more for now; the rest of the batch waits.
     LettersFull,
-    /// The position is not in the log any more.
-    OutOfRange,
 }
 
 /// What became of one message.
@@ -41,10 +40,17 @@ impl Partition {
     /// Whether reading can get anywhere now.
     pub fn readable(&mut self, limits: Limits) -> bool {
         !self.stopped
+            && self.misplaced.is_none()
             && match self.replay {
                 Some(_) => !self.replay_complete(),
-                None => !self.full(limits),
+                None => !self.full(limits) && !self.window_ended(),
             }
+    }
+
+    /// Whether everything that was asked about is read: what comes next may be
+    /// stored already.
+    pub fn window_ended(&self) -> bool {
+        self.reconcile.as_ref().is_some_and(|reconcile| reconcile.beyond(self.position).is_some())
     }
 
     /// Reads once, and decodes.
@@ -52,7 +58,7 @@ impl Partition {
         &mut self,
         scratch: &mut Batch,
         decoder: &mut Decoder,
-        letters: &DeadLetters,
+        letters: &mut DeadLetters,
         limits: Limits,
         metrics: &Metrics,
     ) -> Read {
@@ -61,15 +67,22 @@ impl Partition {
         if batch.peek().is_none() {
             self.queue.read(batch);
         }
+        let mut older = self.older.take_if(|_| self.replay.is_some());
+        let decoder = older.as_mut().map_or(decoder, |older| &mut older.decoder);
         let mut tally = Tally::default();
         let read = self.consume(batch, decoder, letters, limits, &mut tally);
+        self.older = older;
+        if let Some(last) = batch.last_taken() {
+            self.epoch = last.epoch().map(|epoch| (last.offset() + 1, epoch));
+            self.read_trouble = None;
+        }
         if batch.peek().is_some() {
             let room = Batch::with_capacity(BATCH);
             self.held = Some(std::mem::replace(batch, room));
         } else {
             batch.clear();
         }
-        if self.position > self.first && self.opened.is_none() {
+        if self.open() && self.opened.is_none() {
             self.opened = Some(Instant::now());
         }
         metrics.consumed(&tally);
@@ -80,7 +93,7 @@ impl Partition {
         &mut self,
         batch: &mut Batch,
         decoder: &mut Decoder,
-        letters: &DeadLetters,
+        letters: &mut DeadLetters,
         limits: Limits,
         tally: &mut Tally,
     ) -> Read {
@@ -88,7 +101,7 @@ impl Partition {
             let Some(message) = batch.peek() else {
                 return match batch.size() {
                     0 => Read::Nothing,
-                    size if size < BATCH => Read::Drained,
+                    _ if batch.drained() => Read::Drained,
                     _ => Read::More,
                 };
             };
@@ -110,12 +123,23 @@ impl Partition {
                 }
                 // Behind the last message there may be offsets that hold none:
                 // compacted, aborted, or marks of transactions.
-                Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => self.position = self.position.max(message.offset()),
-                Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
-                    batch.advance();
-                    return Read::OutOfRange;
+                Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                    self.position = self.position.max(message.offset());
+                    self.read_trouble = None;
                 }
-                _ => tracing::warn!(partition = self.id, "consume: {}", message.error_text()),
+                Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+                    // An answer about a position that was left comes too late.
+                    if message.offset() >= self.position =>
+                {
+                    self.out_of_range(message.error_text());
+                    batch.advance();
+                    return Read::Full;
+                }
+                code => {
+                    let text = format!("read partition {}: {}", self.id, message.error_text());
+                    tracing::warn!("{text}");
+                    state::raise(&mut self.read_trouble, kafka_reason(code), &text);
+                }
             }
             batch.advance();
         }
@@ -126,7 +150,15 @@ impl Partition {
     fn ends_before(&mut self, offset: i64, limits: Limits) -> bool {
         match self.replay {
             Some(replay) => offset >= replay.promise.next,
-            None => self.full(limits),
+            None => {
+                let beyond = self.reconcile.as_ref().and_then(|reconcile| reconcile.beyond(offset));
+                if let Some(until) = beyond {
+                    // Between the position and `until` there is no message.
+                    self.position = self.position.max(until);
+                    self.cut = true;
+                }
+                self.full(limits)
+            }
         }
     }
 
@@ -135,7 +167,7 @@ impl Partition {
         &mut self,
         message: Message<'_>,
         decoder: &mut Decoder,
-        letters: &DeadLetters,
+        letters: &mut DeadLetters,
         tally: &mut Tally,
     ) -> Taken {
         let offset = message.offset();
@@ -173,7 +205,7 @@ impl Partition {
     }
 
     /// Kafka has deleted everything below `low`; so many messages are lost.
-    pub fn skip_to(&mut self, low: i64) -> u64 {
+    pub(super) fn skip_to(&mut self, low: i64) -> u64 {
         let lost = (low - self.position).max(0).unsigned_abs();
         match &mut self.replay {
             None => self.counts.gap += lost,

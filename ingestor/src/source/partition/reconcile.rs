@@ -8,13 +8,20 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconcile {
     runs: Vec<(i64, i64)>,
+    /// Nobody has asked about this offset and those above it yet.
+    until: Option<i64>,
     /// Whether the rows of the open block are stored; `None` without any.
     open: Option<bool>,
 }
 
 impl Reconcile {
-    pub fn new(runs: Vec<(i64, i64)>) -> Self {
-        Self { runs, open: None }
+    pub fn new(runs: Vec<(i64, i64)>, until: Option<i64>) -> Self {
+        Self { runs, until, open: None }
+    }
+
+    /// Where the offsets asked about end, if `offset` is beyond.
+    pub fn beyond(&self, offset: i64) -> Option<i64> {
+        self.until.filter(|until| offset >= *until)
     }
 
     fn stored(&self, offset: i64) -> bool {
@@ -32,7 +39,7 @@ impl Reconcile {
     /// `position`.
     pub fn sealed(&mut self, position: i64) -> bool {
         self.open = None;
-        self.runs.last().is_none_or(|(_, next)| *next <= position)
+        self.until.is_none() && self.runs.last().is_none_or(|(_, next)| *next <= position)
     }
 }
 
@@ -42,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_range_is_stored_as_a_whole_or_missing_as_a_whole() {
-        let mut reconcile = Reconcile::new(vec![(3, 5), (8, 9)]);
+        let mut reconcile = Reconcile::new(vec![(3, 5), (8, 9)], None);
         let mut ranges = vec![Vec::new()];
         for offset in 0..12 {
             if !reconcile.joins(offset) {
@@ -57,8 +64,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_asked_about_is_not_known() {
+        let mut reconcile = Reconcile::new(vec![(3, 5)], Some(10));
+        assert_eq!((reconcile.beyond(9), reconcile.beyond(10)), (None, Some(10)));
+        assert!(!reconcile.sealed(10), "there may be more");
+    }
+
+    #[test]
     fn what_is_no_row_breaks_no_range() {
-        let mut reconcile = Reconcile::new(vec![(3, 4), (5, 6)]);
+        let mut reconcile = Reconcile::new(vec![(3, 4), (5, 6)], None);
         assert!(reconcile.joins(3));
         // Offset 4 was a dead letter: it is not asked about.
         assert!(reconcile.joins(5));

@@ -4,15 +4,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Counts, Limits, Partition, Replay};
-use crate::block::{Block, Layout};
+use crate::block::Block;
+use crate::content::Content;
 use crate::kafka::Batch;
-use crate::protocol::{Outcome, Promise};
-use crate::sink::LedgerRow;
+use crate::protocol::{Origin, Outcome, Promise};
+use crate::sink::{Form, LedgerRow};
 
 /// A sealed range, from its sealing to its completion.
 pub struct Sealed {
     pub promise: Promise,
     pub block: Arc<Block>,
+    /// How it is inserted.
+    pub form: Arc<Form>,
+    /// Everything in it had been read.
+    pub at: Instant,
+    /// Its buffers fit the blocks to come.
+    pub(super) recyclable: bool,
     pub bytes: usize,
     pub(super) ticket: usize,
     pub(super) letters_left: u64,
@@ -32,8 +39,8 @@ impl Sealed {
 pub enum Mismatch {
     /// Nothing of it is left in Kafka, and not all of it is stored.
     Gone,
-    /// More rows than were promised.
-    Grown { promised: u64, found: u64 },
+    /// More rows, or more dead letters, than were promised.
+    Changed { found: u64, dead_letters: u64 },
 }
 
 /// More fresh intents than this for one range: something removes the rows.
@@ -46,6 +53,11 @@ impl Partition {
         let next = self.replay.map_or(i64::MIN, |replay| replay.promise.next);
         let held = self.held.as_ref().and_then(Batch::peek);
         self.position >= next || held.is_some_and(|message| message.offset() >= next)
+    }
+
+    /// Whether anything is read that is not sealed.
+    pub fn open(&self) -> bool {
+        self.position > self.first
     }
 
     #[inline]
@@ -66,32 +78,38 @@ impl Partition {
         }
         match self.replay {
             Some(_) => self.replay_complete(),
-            None => self.full(limits) || self.due(limits).is_some_and(|due| due <= now),
+            None => {
+                let ended = self.window_ended() && self.open();
+                ended || self.full(limits) || self.due(limits).is_some_and(|due| due <= now)
+            }
         }
     }
 
-    /// Whether what a replay has built is what was promised (rule 12): fewer
-    /// rows are survivors, none at all or more are not.
+    /// Whether what a replay has built is what was promised (rule 12): less is
+    /// survivors, nothing at all or more is not.
     pub fn mismatch(&self) -> Option<Mismatch> {
         let Replay { promise, stored, .. } = self.replay?;
-        let found = self.columns.rows() as u64;
-        if found > promise.rows {
-            return Some(Mismatch::Grown { promised: promise.rows, found });
+        let (found, dead_letters) = (self.columns.rows() as u64, self.counts.dead_letters);
+        if found > promise.rows || dead_letters > promise.dead_letters {
+            return Some(Mismatch::Changed { found, dead_letters });
         }
         (found == 0 && promise.rows > 0 && !stored).then_some(Mismatch::Gone)
     }
 
     /// Seals the open block. `next_ticket` names the one after it.
-    pub fn seal(&mut self, layout: &Layout, source: u64, nonce: u128, next_ticket: usize) {
+    pub fn seal(&mut self, running: &Content, source: u64, nonce: u128, next_ticket: usize) {
         let replay = self.replay.take();
+        let older = self.older.take();
+        let content = older.as_ref().map_or(running, |older| &older.content);
         let next = replay.map_or(self.position, |replay| replay.promise.next);
         self.position = self.position.max(next);
-        let block = self.columns.seal(layout, source, self.id);
+        let block = self.columns.seal(&content.layout, source, self.id);
         let behind = Counts { gap: replay.map_or(0, |replay| replay.gap_behind), ..Counts::default() };
         let counts = std::mem::replace(&mut self.counts, behind);
-        let (rows, dead_letters) = (block.rows() as u64, counts.dead_letters);
+        let Counts { dead_letters, filtered, .. } = counts;
+        let rows = block.rows() as u64;
         let promise = replay.map_or_else(
-            || Promise { first: self.first, next, rows, dead_letters, nonce },
+            || Promise { first: self.first, next, rows, dead_letters, filtered, nonce },
             // Committed words stay as they are, whatever is left of the block.
             |replay| replay.promise,
         );
@@ -100,11 +118,19 @@ impl Partition {
             promise,
             bytes: block.bytes(),
             block: Arc::new(block),
+            form: content.form.clone(),
+            at: Instant::now(),
+            recyclable: older.is_none(),
             ticket: self.ticket,
             letters_left: counts.dead_letters.saturating_sub(acknowledged),
             counts,
             renewals: 0,
         };
+        if older.is_some() {
+            self.columns.discard(&running.layout);
+        }
+        let epoch = self.epoch.filter(|(behind, _)| *behind == next).map(|(_, epoch)| epoch);
+        self.epochs.push((next, epoch));
         self.first = next;
         self.opened = None;
         self.cut = false;
@@ -137,12 +163,15 @@ impl Partition {
         &self,
         promise: Promise,
         outcome: Outcome,
-        revision: &str,
+        running: &Origin,
         high_watermark: i64,
     ) -> LedgerRow {
         let (rows, counts) = match &self.storing {
             Some(sealed) => (sealed.block.rows() as u64, sealed.counts),
-            None => (promise.rows, Counts::default()),
+            None => {
+                let Promise { rows, dead_letters, filtered, .. } = promise;
+                (rows, Counts { dead_letters, filtered, ..Counts::default() })
+            }
         };
         LedgerRow {
             partition: self.id,
@@ -155,7 +184,7 @@ impl Partition {
             oldest_ms: counts.oldest_ms,
             newest_ms: counts.newest_ms,
             high_watermark: high_watermark.max(promise.next),
-            plan_revision: revision.to_owned(),
+            plan_revision: self.origin(&promise, running).plan.clone(),
             outcome,
         }
     }

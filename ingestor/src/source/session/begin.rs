@@ -1,17 +1,19 @@
 //! From an assignment to partitions that are read: ask Kafka, ask ClickHouse,
 //! decide, and wait first where that is needed.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use caudal_model::state::{PartitionState, Phase, Reason};
 
-use super::{Session, Unrecorded};
+use super::{End, Session};
+use crate::content::Contents;
 use crate::kafka::{Committed, Position};
-use crate::protocol::{self, Action, Known as Facts, Machine, Start, Stop};
-use crate::sink::{Known, LedgerRow, TableFacts, longest_request};
-use crate::source::Job;
+use crate::protocol::{self, Action, Known as Facts, Machine, Metadata, Start, Stop};
+use crate::sink::{Known, LedgerRow, longest_request};
 use crate::source::partition::{Partition, Reconcile};
 use crate::source::starting::{self, Found, StartError};
+use crate::source::{Job, Unrecorded};
 use crate::state;
 
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -43,7 +45,8 @@ impl Session<'_> {
                 let asked = starting::questions(&found, waited);
                 self.asking = Some(Asking { found, waited });
                 let membership = self.membership.clone();
-                let _ = self.context.jobs.send(Job::Prepare { epoch: self.epoch, membership, asked });
+                let form = self.context.contents.current().form.clone();
+                let _ = self.context.jobs.send(Job::Prepare { epoch: self.epoch, membership, form, asked });
             }
             Err(error) => self.ask_again(partitions, waited, &error),
         }
@@ -56,21 +59,23 @@ impl Session<'_> {
         };
         let message = format!("{:#}", Chain(error));
         tracing::warn!("{message}");
-        state::raise(&mut self.trouble, reason, &message);
+        state::raise(&mut self.troubles.kafka, reason, &message);
         self.starting.push(Starting { partitions, at: Instant::now() + ASK_AGAIN, waited });
     }
 
     /// Table and ledger have answered.
-    pub(super) fn begin(&mut self, facts: TableFacts, known: &[Known]) {
-        let Some(Asking { found, waited }) = self.asking.take() else { return };
-        self.facts = Some(facts);
+    pub(super) fn begin(&mut self, known: &[Known]) -> Result<(), End> {
+        let Some(Asking { found, waited }) = self.asking.take() else { return Ok(()) };
         self.born = found.born;
-        self.trouble = None;
+        self.troubles.kafka = None;
+        self.troubles.sink = None;
         let mut to_wait = Vec::new();
         for committed in &found.assigned {
             let known = known.iter().find(|known| known.partition == committed.partition);
             let facts = starting::facts(committed, known, waited);
-            let start = protocol::start(&facts, &self.context.identity, &self.context.revision);
+            let contents = &self.context.contents;
+            let start =
+                protocol::start(&facts, &self.context.identity, |content| contents.find(content).is_some());
             let start = match start {
                 Ok(Start::Wait) => {
                     to_wait.push(committed.partition);
@@ -100,14 +105,22 @@ impl Session<'_> {
             self.context.metrics.reconciled(to_wait.len());
             self.starting.push(Starting { partitions: to_wait, at: Instant::now() + wait, waited: true });
         }
-        // Partitions that are read already go on where they are.
-        let read = self.partitions.values().filter(|one| !one.stopped);
+        self.assign()
+    }
+
+    /// Reads everything that has begun, each from its position.
+    pub(super) fn assign(&mut self) -> Result<(), End> {
+        let read = self.partitions.values_mut().filter(|one| !one.stopped && !one.misplaced());
         let positions: Vec<Position> = read
-            .map(|one| Position { partition: one.id, offset: one.position(), metadata: String::new() })
+            .map(|one| {
+                let offset = one.position();
+                // librdkafka checks it once; after that it keeps its own.
+                let epoch = one.epoch_at(offset).filter(|_| !one.assigned);
+                one.assigned = true;
+                Position { partition: one.id, offset, epoch, metadata: String::new() }
+            })
             .collect();
-        if let Err(error) = self.consumer.assign(&positions) {
-            tracing::error!("assign partitions: {error}");
-        }
+        self.consumer.assign(&positions).map_err(|_| End::Rejoin("partitions could not be assigned"))
     }
 
     fn insert(
@@ -118,67 +131,104 @@ impl Session<'_> {
         known: Option<&Known>,
     ) {
         let id = committed.partition;
-        let (mut partition, action) = self.make(id, facts.height(), start);
+        let (mut partition, action) = self.make(committed, facts.height(), start);
         if !partition.stopped {
-            if facts.waited {
-                partition
-                    .reconcile(Reconcile::new(known.map(|known| known.runs.clone()).unwrap_or_default()));
+            if let Some(known) = known.filter(|_| facts.waited) {
+                partition.reconcile(Reconcile::new(known.runs.clone(), known.runs_until));
             }
             if facts.ledger.is_none() {
                 partition.machine.await_row();
-                let row = LedgerRow::opened(id, partition.position(), &self.context.revision);
+                let row = LedgerRow::opened(id, partition.position(), &self.context.origin().plan);
                 self.to_record.push(Unrecorded { row, lease: partition.lease.clone() });
             }
         }
         if let Some(Action::Record(promise, outcome)) = action {
-            let row = partition.ledger_row(promise, outcome, &self.context.revision, promise.next);
+            let row = partition.ledger_row(promise, outcome, self.context.origin(), promise.next);
             self.to_record.push(Unrecorded { row, lease: partition.lease.clone() });
         }
         self.partitions.insert(id, partition);
     }
 
-    fn make(&mut self, id: i32, height: i64, start: Result<Start, Stop>) -> (Partition, Option<Action>) {
+    fn make(
+        &mut self,
+        committed: &Committed,
+        height: i64,
+        start: Result<Start, Stop>,
+    ) -> (Partition, Option<Action>) {
+        let id = committed.partition;
+        let metadata = Metadata::parse(&committed.metadata).ok();
         let queue = self.consumer.partition_queue(id);
-        let (layout, ticket) = (&self.context.layout, self.context.unique());
+        let contents = &self.context.contents;
+        let (layout, ticket) = (&contents.current().layout, self.context.unique());
         let new = |machine, position| Partition::new(id, queue, machine, position, layout, ticket);
-        match start {
-            Ok(Start::Fresh | Start::Wait) => (new(Machine::at(0, true, height), 0), None),
+        let mut partition = match &start {
+            Ok(Start::Fresh | Start::Wait) => new(Machine::at(0, true, height), 0),
             Ok(Start::Resume { position, commit }) => {
                 tracing::info!(partition = id, position, "beginning");
-                (new(Machine::at(position, commit, height), position), None)
+                let mut partition = new(Machine::at(*position, *commit, height), *position);
+                // A new position is nobody's word on what stood before it.
+                partition.set_epoch(*position, committed.epoch.filter(|_| !commit));
+                partition
             }
-            Ok(Start::Replay { promise, stored }) => {
+            Ok(Start::Replay { promise, .. } | Start::Complete { promise, .. }) => {
                 tracing::info!(
                     partition = id,
                     first = promise.first,
                     next = promise.next,
-                    "replaying an intent"
+                    "an intent is open"
                 );
                 self.context.metrics.replayed();
-                let mut partition = new(Machine::at(promise.first, false, height), promise.first);
-                partition.replay(promise, stored);
-                (partition, None)
+                let position = match start {
+                    Ok(Start::Complete { .. }) => promise.next,
+                    _ => promise.first,
+                };
+                let mut partition = new(Machine::at(promise.first, false, height), position);
+                partition.set_epoch(promise.first, committed.epoch);
+                partition
+            }
+            Err(_) => {
+                let offset = committed.offset.unwrap_or(0);
+                new(Machine::at(offset, false, 0), offset)
+            }
+        };
+        if let (Ok(Start::Replay { promise, .. } | Start::Complete { promise, .. }), Some(metadata)) =
+            (&start, metadata)
+        {
+            partition.found(*promise, metadata.origin);
+        }
+        let mut action = None;
+        match start {
+            Ok(Start::Replay { promise, stored }) => {
+                let origin = partition.origin(&promise, self.context.origin());
+                let content = contents.find(&origin.content).cloned();
+                let older = content.filter(|content| !Arc::ptr_eq(content, contents.current()));
+                if let Err(error) = partition.replay(promise, stored, older) {
+                    partition.stop(layout, Reason::PlanRevisionMissing, &error.to_string());
+                }
             }
             Ok(Start::Complete { promise, recorded }) => {
-                tracing::info!(
-                    partition = id,
-                    first = promise.first,
-                    next = promise.next,
-                    "an intent is stored"
-                );
-                self.context.metrics.replayed();
-                let mut machine = Machine::at(promise.first, false, height);
-                let action = machine.found_stored(promise, recorded);
-                (new(machine, promise.next), action)
+                action = partition.machine.found_stored(promise, recorded);
             }
+            Ok(_) => {}
             Err(stop) => {
-                let (reason, message) = explain(stop);
-                tracing::error!(partition = id, ?reason, "{message}");
-                let mut partition = new(Machine::at(0, false, 0), 0);
-                partition.stopped = true;
-                state::raise(&mut partition.trouble, reason, &message);
-                (partition, None)
+                let (reason, message) = explain(&stop, contents);
+                if let Stop::PlanRevision { promise, origin } = stop {
+                    partition.found(promise, origin);
+                }
+                partition.stop(layout, reason, &message);
             }
+        }
+        (partition, action)
+    }
+
+    /// Partitions whose look-up ended before what may be stored does: asks on
+    /// behind it, once everything before is complete.
+    pub(super) fn look_further(&mut self, now: Instant) {
+        let ended = |one: &Partition| !one.stopped && one.window_ended() && !one.open() && one.at_rest();
+        let ids: Vec<i32> = self.partitions.values().filter(|one| ended(one)).map(|one| one.id).collect();
+        for id in ids {
+            self.partitions.remove(&id);
+            self.starting.push(Starting { partitions: vec![id], at: now, waited: true });
         }
     }
 
@@ -196,7 +246,7 @@ impl Session<'_> {
     }
 }
 
-fn explain(stop: Stop) -> (Reason, String) {
+fn explain(stop: &Stop, contents: &Contents) -> (Reason, String) {
     match stop {
         Stop::Newer => {
             (Reason::IntentForeign, "the committed intent is of a newer version: upgrade".to_owned())
@@ -205,9 +255,13 @@ fn explain(stop: Stop) -> (Reason, String) {
             Reason::IntentForeign,
             format!("the group's committed offset belongs to {of}: use a group of its own"),
         ),
-        Stop::PlanRevision(revision) => (
+        Stop::PlanRevision { origin, .. } if contents.knows_plan(&origin.plan) => (
             Reason::PlanRevisionMissing,
-            format!("the open intent was made by plan revision {revision}: start once with that plan"),
+            format!("another version made the open intent of plan {}: start that version once", origin.plan),
+        ),
+        Stop::PlanRevision { origin, .. } => (
+            Reason::PlanRevisionMissing,
+            format!("the open intent was made by plan revision {}, which is not in --plans", origin.plan),
         ),
     }
 }

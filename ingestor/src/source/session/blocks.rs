@@ -5,27 +5,26 @@ use std::time::{Duration, Instant};
 use caudal_model::state::Reason;
 use rand::RngExt;
 
-use super::{Session, Unrecorded};
+use super::{End, Session};
 use crate::fail;
 use crate::protocol::{Action, Outcome};
-use crate::source::Job;
-use crate::source::partition::{Mismatch, Partition, Read};
-use crate::state;
+use crate::source::partition::{Mismatch, Partition, Read, Relocated};
+use crate::source::{Job, Unrecorded};
 
 /// How long one partition is read before the others get a turn.
 const SLICE: Duration = Duration::from_millis(500);
-const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Session<'_> {
     /// Reads one batch of one partition; stays with a partition as long as it
     /// has whole batches, so that blocks become large in catch-up.
     pub(super) fn read(&mut self) -> bool {
-        if self.partitions.is_empty() || self.bytes() > self.budget {
-            return false;
-        }
-        let ids: Vec<i32> = self.partitions.keys().copied().collect();
-        let start = ids.iter().position(|id| *id >= self.turn).unwrap_or(0);
-        for id in ids[start..].iter().chain(&ids[..start]) {
+        let ids: Vec<i32> = if self.bytes() > self.budget {
+            self.replay_under_pressure().into_iter().collect()
+        } else {
+            let in_turn = self.partitions.range(self.turn..).chain(self.partitions.range(..self.turn));
+            in_turn.map(|(id, _)| *id).collect()
+        };
+        for id in &ids {
             let Some(one) = self.partitions.get_mut(id) else { continue };
             if !one.readable(self.limits) {
                 continue;
@@ -34,7 +33,6 @@ impl Session<'_> {
             match one.read(&mut self.scratch, &mut self.decoder, self.letters, self.limits, metrics) {
                 // An acknowledgement wakes us when there is room again.
                 Read::Nothing | Read::LettersFull => continue,
-                Read::OutOfRange => self.out_of_range(*id),
                 // Stay, for a large block, but not for ever.
                 Read::More if self.turn == *id && self.slice.elapsed() < SLICE => {}
                 Read::More if self.turn != *id => self.take_turn(*id),
@@ -43,6 +41,19 @@ impl Session<'_> {
             return true;
         }
         false
+    }
+
+    /// Beyond the budget everybody waits until blocks are stored, but for one
+    /// replay: its block can't be sealed before it is whole. No other begins
+    /// while blocks that only storing can free take all the room.
+    fn replay_under_pressure(&mut self) -> Option<i32> {
+        let sealed: usize = self.partitions.values().map(Partition::sealed_bytes).sum();
+        let limits = self.limits;
+        let mut replays: Vec<&mut Partition> =
+            self.partitions.values_mut().filter(|one| one.replaying()).collect();
+        replays.retain_mut(|one| one.readable(limits));
+        let furthest = replays.iter().max_by_key(|one| one.open_bytes()).map(|one| one.id);
+        furthest.filter(|_| sealed <= self.budget)
     }
 
     fn take_turn(&mut self, id: i32) {
@@ -54,49 +65,47 @@ impl Session<'_> {
         self.partitions.values().map(Partition::bytes).sum()
     }
 
-    /// Rule 12: what Kafka has deleted is counted and told, never passed over
-    /// in silence.
-    fn out_of_range(&mut self, id: i32) {
-        let Some(one) = self.partitions.get_mut(&id) else { return };
-        let position = one.position();
-        let Ok((low, high)) = self.consumer.ends(id, SEEK_TIMEOUT) else { return };
-        if position > high {
-            one.stopped = true;
-            let message =
-                format!("offset {position} is behind the end of the log, {high}: was the log truncated?");
-            tracing::error!(partition = id, "{message}");
-            state::raise(&mut one.trouble, Reason::RetentionGap, &message);
-            return;
+    /// Finds positions again that Kafka calls out of range, as soon as it is
+    /// certain that this is still the same topic.
+    pub(super) fn relocate(&mut self, now: Instant) -> Result<(), End> {
+        let mut relocated = false;
+        for one in self.partitions.values_mut() {
+            let Some(since) = one.misplaced_since(now) else { continue };
+            if !self.topic.confirms(since) {
+                continue;
+            }
+            match one.relocate(&self.consumer) {
+                Relocated::Lost(lost) => {
+                    self.context.metrics.gap(lost);
+                    relocated = true;
+                }
+                Relocated::Truncated(message) => {
+                    one.stop(&self.context.contents.current().layout, Reason::RetentionGap, &message);
+                }
+                Relocated::NotYet => {}
+            }
         }
-        let lost = one.skip_to(low);
-        tracing::error!(
-            partition = id,
-            position,
-            low,
-            lost,
-            "Kafka deleted messages before they were stored"
-        );
-        self.context.metrics.gap(lost);
-        if let Err(error) = self.consumer.seek(id, one.position(), SEEK_TIMEOUT) {
-            tracing::error!(partition = id, "seek: {error}");
-        }
+        // librdkafka has given the partition up: a seek would be refused.
+        if relocated { self.assign() } else { Ok(()) }
     }
 
     pub(super) fn seal(&mut self, now: Instant) {
         // Under pressure the largest block goes at once.
         let pressed = self.bytes() > self.budget;
-        let largest = self.partitions.values().max_by_key(|one| one.open_bytes()).map(|one| one.id);
+        let sealable = |one: &&Partition| one.machine.takes_block() && !one.replaying() && !one.stopped;
+        let sealable = self.partitions.values().filter(sealable).filter(|one| one.open_bytes() > 0);
+        let largest = sealable.max_by_key(|one| one.open_bytes()).map(|one| one.id).filter(|_| pressed);
+        let running = self.context.contents.current();
         for one in self.partitions.values_mut() {
-            let goes = pressed && largest == Some(one.id) && one.open_bytes() > 0;
-            let goes = goes && one.machine.takes_block() && !one.replaying() && !one.stopped;
-            if !goes && !one.ripe(self.limits, now) {
+            if largest != Some(one.id) && !one.ripe(self.limits, now) {
                 continue;
             }
             if let Some(mismatch) = one.mismatch() {
-                stop_replay(one, mismatch);
+                let (reason, message) = explain(mismatch);
+                one.stop(&running.layout, reason, &message);
             } else {
                 let nonce = rand::rng().random();
-                one.seal(&self.context.layout, self.context.source, nonce, self.context.unique());
+                one.seal(running, self.context.source, nonce, self.context.unique());
             }
         }
     }
@@ -115,7 +124,9 @@ impl Session<'_> {
     /// The block being stored is in the table.
     pub(super) fn stored(&mut self, id: i32, outcome: Outcome) {
         let Some(one) = self.partitions.get_mut(&id) else { return };
-        one.trouble = None;
+        if !one.stopped {
+            one.trouble = None;
+        }
         if let Some(sealed) = &one.storing {
             self.context.metrics.stored(sealed, outcome);
         }
@@ -130,10 +141,9 @@ impl Session<'_> {
     pub(super) fn token_spent(&mut self, id: i32) {
         let Some(one) = self.partitions.get_mut(&id) else { return };
         if !one.renew(rand::rng().random()) {
-            one.stopped = true;
             let message = "rows vanish after every clean answer: what deletes or merges them?";
-            tracing::error!(partition = id, "{message}");
-            state::raise(&mut one.trouble, Reason::SettleFailed, message);
+            one.stop(&self.context.contents.current().layout, Reason::SettleFailed, message);
+            one.storing = None;
         }
     }
 
@@ -143,11 +153,9 @@ impl Session<'_> {
         let Some(one) = self.partitions.get_mut(&id) else { return };
         for action in actions {
             match action {
-                Action::Completed(_) => {
+                Action::Completed(promise) => {
                     fail::point("completed");
-                    if let Some(sealed) = one.storing.take() {
-                        one.recycle(sealed);
-                    }
+                    one.completed(promise);
                 }
                 Action::Insert(promise) | Action::Settle(promise) => {
                     fail::point("intent_committed");
@@ -155,20 +163,20 @@ impl Session<'_> {
                     {
                         one.storing = Some(sealed);
                     }
-                    let (Some(sealed), Some(facts)) = (&one.storing, &self.facts) else { continue };
+                    let Some(sealed) = &one.storing else { continue };
                     let job = Job::Store {
                         epoch: self.epoch,
                         partition: id,
                         block: sealed.block.clone(),
+                        form: sealed.form.clone(),
                         promise,
                         settle: matches!(action, Action::Settle(_)),
                         lease: one.lease.clone(),
-                        facts: facts.clone(),
                     };
                     let _ = self.context.jobs.send(job);
                 }
                 Action::Record(promise, outcome) => {
-                    let row = one.ledger_row(promise, outcome, &self.context.revision, high);
+                    let row = one.ledger_row(promise, outcome, self.context.origin(), high);
                     self.to_record.push(Unrecorded { row, lease: one.lease.clone() });
                 }
             }
@@ -176,18 +184,17 @@ impl Session<'_> {
     }
 }
 
-fn stop_replay(partition: &mut Partition, mismatch: Mismatch) {
-    let (reason, message) = match mismatch {
+fn explain(mismatch: Mismatch) -> (Reason, String) {
+    match mismatch {
         Mismatch::Gone => (
             Reason::RetentionGap,
             "Kafka deleted the messages of an open intent before they were stored".to_owned(),
         ),
-        Mismatch::Grown { promised, found } => (
+        Mismatch::Changed { found, dead_letters } => (
             Reason::SettleFailed,
-            format!("the block of an open intent has {found} rows, not the {promised} promised"),
+            format!(
+                "the block of an open intent has {found} rows and {dead_letters} dead letters, more than promised"
+            ),
         ),
-    };
-    tracing::error!(partition = partition.id, ?reason, "{message}");
-    partition.stopped = true;
-    state::raise(&mut partition.trouble, reason, &message);
+    }
 }

@@ -1,16 +1,20 @@
 //! Commits, one at a time, and the ledger before them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use caudal_model::state::Reason;
 
 use super::{End, Session};
 use crate::fail;
-use crate::kafka::{Code, Position};
+use crate::kafka::{self, Code, Position};
 use crate::protocol::{Commit, Metadata, Promise};
 use crate::source::commits::{Outstanding, Verdict, verdict};
-use crate::source::{COMMIT_TIMEOUT, Job, RECOMMIT_EVERY, SESSION_TIMEOUT};
+use crate::source::partition::Partition;
+use crate::source::{COMMIT_TIMEOUT, Job, RECOMMIT_EVERY, SESSION_TIMEOUT, Unrecorded};
 use crate::state;
+
+/// After a clear no.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Session<'_> {
     pub(super) fn commit(&mut self, now: Instant) -> Result<(), End> {
@@ -20,16 +24,19 @@ impl Session<'_> {
             }
             return Ok(());
         }
+        if self.commit_after > now {
+            return Ok(());
+        }
         let commits = self.commits(now);
         if commits.is_empty() {
             return Ok(());
         }
         let positions: Vec<Position> = commits
             .iter()
-            .map(|(partition, commit)| Position {
-                partition: *partition,
-                offset: commit.offset,
-                metadata: self.metadata(commit.promise),
+            .filter_map(|(id, commit)| {
+                let one = self.partitions.get(id)?;
+                let (offset, epoch) = (commit.offset, one.epoch_at(commit.offset));
+                Some(Position { partition: *id, offset, epoch, metadata: self.metadata(one, commit.promise) })
             })
             .collect();
         for (partition, commit) in &commits {
@@ -45,33 +52,33 @@ impl Session<'_> {
 
     /// What the partitions want committed now.
     fn commits(&self, now: Instant) -> Vec<(i32, Commit)> {
-        // Whether Kafka is back is asked by saying an idle position again.
-        let probe = self.trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::KafkaUnreachable);
-        let running = self.partitions.values().filter(|one| !one.stopped);
+        // A stopped partition finishes what it has promised.
+        let running = self.partitions.values().filter(|one| !one.stopped || one.machine.open().is_some());
         let wanted = running.filter_map(|one| {
             // An open intent is said again before its lease ends, an idle
             // position before the broker forgets it.
-            let soon = probe || one.machine.open().is_some();
-            let every = if soon { SESSION_TIMEOUT / 3 } else { RECOMMIT_EVERY };
+            let every = if one.machine.open().is_some() { SESSION_TIMEOUT / 3 } else { RECOMMIT_EVERY };
             let repeat = now.duration_since(one.committed_at) > every;
-            let commit = one.machine.wanted().or_else(|| one.machine.repeated().filter(|_| repeat));
-            commit.map(|commit| (one.id, commit))
+            let verified = one.sealed_at().is_none_or(|at| self.topic.confirms(at));
+            let commit = one.machine.wanted(verified);
+            commit.or_else(|| one.machine.repeated().filter(|_| repeat)).map(|commit| (one.id, commit))
         });
         wanted.collect()
     }
 
-    fn metadata(&self, promise: Option<Promise>) -> String {
-        let identity = self.context.identity.clone();
-        let plan_revision = self.context.revision.clone();
-        Metadata { identity, plan_revision, born: self.born, promise }.encode()
+    fn metadata(&self, one: &Partition, promise: Option<Promise>) -> String {
+        let running = self.context.origin();
+        let origin = promise.map_or(running, |promise| one.origin(&promise, running)).clone();
+        Metadata { identity: self.context.identity.clone(), origin, born: self.born, promise }.encode()
     }
 
     pub(super) fn commit_answer(&mut self) -> Result<(), End> {
         let Some(answer) = self.consumer.commit_answer() else { return Ok(()) };
         let Some(Outstanding { sent, partitions }) = self.outstanding.take() else { return Ok(()) };
         if answer.code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            state::clear(&mut self.trouble, Reason::KafkaUnreachable);
+            state::clear(&mut self.troubles.kafka, Reason::KafkaUnreachable);
         }
+        let mut refused = None;
         for (id, _) in partitions {
             let Some(one) = self.partitions.get_mut(&id) else { continue };
             match verdict(&answer, id) {
@@ -81,38 +88,57 @@ impl Session<'_> {
                     let actions = one.machine.commit_answered();
                     self.act(id, actions);
                 }
-                Verdict::Again => one.machine.commit_refused(),
+                Verdict::Again(code) => {
+                    one.machine.commit_refused();
+                    refused = Some((id, code));
+                }
                 Verdict::Rejoin => {
                     tracing::warn!(partition = id, ?answer, "a commit was not accepted");
                     return Err(End::Rejoin("a commit was not accepted"));
                 }
             }
         }
+        match refused {
+            None => self.troubles.commits = None,
+            Some((id, code)) => {
+                let message = format!("commit partition {id}: {}", kafka::describe(code));
+                tracing::warn!("{message}");
+                state::raise(&mut self.troubles.commits, state::kafka_reason(code), &message);
+                self.commit_after = Instant::now() + COMMIT_AGAIN;
+            }
+        }
         Ok(())
     }
 
-    /// One small insert with the rows of all partitions, one at a time.
+    /// One small insert at a time, with the rows of all partitions that are
+    /// ours beyond doubt; the others wait for their next commit.
     pub(super) fn record(&mut self) {
-        if self.recording || self.to_record.is_empty() {
+        if self.recording {
+            return;
+        }
+        let ours = |one: &mut Unrecorded| one.row.opening() || one.lease.holds();
+        let rows: Vec<Unrecorded> = self.to_record.extract_if(.., ours).collect();
+        if rows.is_empty() {
             return;
         }
         self.recording = true;
-        let rows = std::mem::take(&mut self.to_record);
-        let rows = rows.into_iter().map(|unrecorded| (unrecorded.row, unrecorded.lease)).collect();
         let membership = self.membership.clone();
         let _ = self.context.jobs.send(Job::Record { epoch: self.epoch, membership, rows });
     }
 
-    /// The ledger has these rows; `true` marks a partition's opening row.
-    pub(super) fn recorded(&mut self, rows: &[(i32, bool)]) {
+    /// The ledger has those of the rows that were `written`.
+    pub(super) fn recorded(&mut self, rows: Vec<Unrecorded>, written: &[bool]) {
         self.recording = false;
         fail::point("recorded");
-        for (partition, opening) in rows {
-            let Some(one) = self.partitions.get_mut(partition) else { continue };
-            if *opening {
-                one.machine.row_written();
-            } else {
-                one.machine.recorded();
+        for (one, written) in rows.into_iter().zip(written) {
+            if !written {
+                self.to_record.push(one);
+            } else if let Some(partition) = self.partitions.get_mut(&one.row.partition) {
+                if one.row.opening() {
+                    partition.machine.row_written();
+                } else {
+                    partition.machine.recorded();
+                }
             }
         }
     }

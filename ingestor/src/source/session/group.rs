@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use caudal_model::state::Reason;
-
 use super::begin::Starting;
+use super::report::Troubles;
 use super::{Draining, End, Session};
+use crate::fail;
 use crate::kafka::{Code, Rebalance};
 use crate::source::partition::Partition;
 use crate::source::{REVOKE_DEADLINE, SHUTDOWN_DEADLINE};
@@ -23,7 +23,7 @@ impl Session<'_> {
                 Rebalance::Assigned(partitions) => {
                     tracing::info!(?partitions, "assigned");
                     self.joined = true;
-                    self.trouble = None;
+                    self.troubles = Troubles::default();
                     self.context.metrics.assigned();
                     // Taken, but read only when it is known where to begin.
                     let _ = self.consumer.assign(&[]);
@@ -53,18 +53,14 @@ impl Session<'_> {
     }
 
     fn kafka_trouble(&mut self, code: Code, text: &str) {
-        let reason = match code {
-            Code::RD_KAFKA_RESP_ERR__AUTHENTICATION
-            | Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
-            | Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
-            | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED => Reason::AuthenticationFailed,
-            Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => return,
-            _ => Reason::KafkaUnreachable,
-        };
-        if self.trouble.as_ref().is_none_or(|trouble| trouble.reason != reason) {
+        if code == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            return;
+        }
+        let reason = state::kafka_reason(code);
+        if self.troubles.kafka.as_ref().is_none_or(|trouble| trouble.reason != reason) {
             tracing::warn!(?reason, "Kafka: {text}");
         }
-        state::raise(&mut self.trouble, reason, text);
+        state::raise(&mut self.troubles.kafka, reason, text);
     }
 
     /// No new intents; what is promised is finished until the deadline.
@@ -73,14 +69,14 @@ impl Session<'_> {
         self.starting.clear();
         self.asking = None;
         for one in self.partitions.values_mut() {
-            one.stop_reading(&self.context.layout);
+            one.stop_reading(&self.context.contents.current().layout);
         }
+        fail::point("revoked");
     }
 
     pub(super) fn drained(&mut self, now: Instant) -> Result<(), End> {
         let Some(Draining { deadline, leave }) = self.draining else { return Ok(()) };
-        let finished = |one: &Partition| one.stopped || one.replaying() || one.machine.at_rest();
-        let done = self.outstanding.is_none() && self.partitions.values().all(finished);
+        let done = self.outstanding.is_none() && self.partitions.values().all(Partition::at_rest);
         if !done && now < deadline {
             return Ok(());
         }
@@ -103,6 +99,7 @@ impl Session<'_> {
     /// Nothing is committed for these partitions after this.
     fn give_back(&mut self) {
         self.revoke_leases();
+        fail::point("given_back");
         self.partitions.clear();
         self.context.metrics.forget_partitions();
         self.letters.forget_refused();
@@ -111,6 +108,7 @@ impl Session<'_> {
         self.starting.clear();
         self.asking = None;
         self.draining = None;
+        self.troubles.commits = None;
         // Answers to what was asked so far are void.
         self.epoch = self.context.unique();
         if let Err(error) = self.consumer.unassign() {

@@ -7,23 +7,24 @@ mod commit;
 mod group;
 mod report;
 mod setup;
+mod topic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use caudal_model::state::Trouble;
-
 pub use setup::dead_letters;
 
 use super::commits::Outstanding;
 use super::partition::{Limits, Partition};
-use super::{BATCH, Context};
+use super::{BATCH, Context, Unrecorded};
 use crate::dead_letter::DeadLetters;
 use crate::decode::Decoder;
 use crate::kafka::{Batch, Consumer};
-use crate::sink::{Lease, LedgerRow, TableFacts};
+use crate::sink::Lease;
 use begin::{Asking, Starting};
+use report::Troubles;
+use topic::TopicWatch;
 
 const IDLE_WAKE: Duration = Duration::from_millis(500);
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -41,12 +42,6 @@ struct Draining {
     deadline: Instant,
     /// The group is left, too.
     leave: bool,
-}
-
-/// A ledger row on its way, under the lease of its partition.
-struct Unrecorded {
-    row: LedgerRow,
-    lease: Arc<Lease>,
 }
 
 pub struct Session<'a> {
@@ -70,7 +65,7 @@ pub struct Session<'a> {
     asking: Option<Asking>,
     /// Partitions of the topic when the group began.
     born: i32,
-    facts: Option<TableFacts>,
+    topic: TopicWatch,
     draining: Option<Draining>,
     outstanding: Option<Outstanding>,
     to_record: Vec<Unrecorded>,
@@ -78,7 +73,9 @@ pub struct Session<'a> {
     /// The partition to read next, and since when.
     turn: i32,
     slice: Instant,
-    trouble: Option<Trouble>,
+    /// Kafka said no: not before this.
+    commit_after: Instant,
+    troubles: Troubles,
     published: Instant,
 }
 
@@ -93,7 +90,7 @@ impl<'a> Session<'a> {
         let consumer = setup::consumer(context)?;
         consumer.subscribe()?;
         Ok(Self {
-            decoder: Decoder::new(&context.plan.fields, limits.bytes)?,
+            decoder: context.contents.current().decoder()?,
             limits,
             // The other half is for what librdkafka and the sockets hold, and
             // for buffers that have grown beyond what is in them.
@@ -109,14 +106,15 @@ impl<'a> Session<'a> {
             starting: Vec::new(),
             asking: None,
             born: 0,
-            facts: None,
+            topic: TopicWatch::default(),
             draining: None,
             outstanding: None,
             to_record: Vec::new(),
             recording: false,
             turn: 0,
             slice: Instant::now(),
-            trouble: None,
+            commit_after: Instant::now(),
+            troubles: Troubles::default(),
             published: Instant::now(),
         })
     }
@@ -145,13 +143,17 @@ impl<'a> Session<'a> {
         self.group(now)?;
         self.look_up(now);
         self.commit_answer()?;
-        self.events();
+        self.events()?;
         self.acknowledged();
         let mut busy = false;
         if self.draining.is_none() {
+            self.relocate(now)?;
             busy = self.read();
             self.seal(now);
+            self.look_further(now);
         }
+        // Behind the sealing: nothing else may wake us to ask.
+        self.watch_topic()?;
         self.commit(now)?;
         self.record();
         self.drained(now)?;
@@ -165,7 +167,9 @@ impl<'a> Session<'a> {
     /// acknowledgements wake us.
     fn nap(&self) -> Duration {
         let due = self.partitions.values().filter_map(|one| one.due(self.limits));
-        let next = due.chain(self.starting.iter().map(|starting| starting.at)).min();
+        let asks = self.asking.is_none() && self.draining.is_none();
+        let starting = self.starting.iter().filter(|_| asks).map(|starting| starting.at);
+        let next = due.chain(starting).min();
         let nap = next.map_or(IDLE_WAKE, |next| next.saturating_duration_since(Instant::now()));
         nap.clamp(Duration::from_millis(1), IDLE_WAKE)
     }

@@ -2,28 +2,44 @@
 
 use std::time::Instant;
 
-use caudal_model::state::{IngestorState, Reason};
+use caudal_model::state::{IngestorState, Reason, Trouble};
 
-use super::Session;
+use super::{End, Session};
 use crate::sink::Class;
 use crate::source::Event;
 use crate::state;
 
+/// What stands in everybody's way, by whom it will be cleared.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    pub kafka: Option<Trouble>,
+    pub commits: Option<Trouble>,
+    pub letters: Option<Trouble>,
+    pub sink: Option<Trouble>,
+}
+
+impl Troubles {
+    fn first(&self) -> Option<Trouble> {
+        let Self { kafka, commits, letters, sink } = self;
+        [kafka, commits, letters, sink].into_iter().flatten().next().cloned()
+    }
+}
+
 impl Session<'_> {
-    pub(super) fn events(&mut self) {
+    pub(super) fn events(&mut self) -> Result<(), End> {
         while let Ok((epoch, event)) = self.context.events.try_recv() {
             if epoch != self.epoch {
                 continue;
             }
             match event {
-                Event::Prepared { facts, known } => self.begin(facts, &known),
+                Event::Prepared { known } => self.begin(&known)?,
                 Event::Stored { partition, outcome } => self.stored(partition, outcome),
                 Event::TokenSpent { partition } => self.token_spent(partition),
-                Event::Recorded { rows } => self.recorded(&rows),
+                Event::Recorded { rows, written } => self.recorded(rows, &written),
                 Event::Failed { partition, class, refused, message } => {
                     self.failed(partition, class, refused, &message);
                 }
-                Event::Recovered { partition: None } => self.trouble = None,
+                Event::Recovered { partition: None } => self.troubles.sink = None,
                 Event::Recovered { partition: Some(partition) } => {
                     if let Some(one) = self.partitions.get_mut(&partition).filter(|one| !one.stopped) {
                         one.trouble = None;
@@ -31,6 +47,7 @@ impl Session<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     fn failed(&mut self, partition: Option<i32>, class: Class, refused: bool, message: &str) {
@@ -42,10 +59,11 @@ impl Session<'_> {
             Class::TableChanged => Reason::TableChanged,
         };
         let slot = match partition {
-            None => &mut self.trouble,
+            None => &mut self.troubles.sink,
             Some(partition) => match self.partitions.get_mut(&partition) {
-                Some(one) => &mut one.trouble,
-                None => return,
+                // What stopped it says more than what else fails.
+                Some(one) if !one.stopped => &mut one.trouble,
+                _ => return,
             },
         };
         state::raise(slot, reason, message);
@@ -70,21 +88,21 @@ impl Session<'_> {
 
     pub(super) fn publish(&mut self) {
         self.published = Instant::now();
-        if let Some(error) = self.letters.trouble {
-            let message = format!("write a dead letter: {error}");
-            state::raise(&mut self.trouble, Reason::DeadLettersBlocked, &message);
-        } else {
-            state::clear(&mut self.trouble, Reason::DeadLettersBlocked);
+        match self.letters.trouble() {
+            Some(message) => {
+                state::raise(&mut self.troubles.letters, Reason::DeadLettersBlocked, &message);
+            }
+            None => self.troubles.letters = None,
         }
         self.measure();
         let mut partitions: Vec<_> =
-            self.partitions.values().map(|one| one.state(&self.context.revision)).collect();
+            self.partitions.values().map(|one| one.state(self.context.origin())).collect();
         partitions.extend(self.not_begun());
         partitions.sort_by_key(|one| one.partition);
         let state = IngestorState {
-            plan_revision: self.context.revision.clone(),
+            plan_revision: self.context.origin().plan.clone(),
             joined: self.joined,
-            trouble: self.trouble.clone(),
+            trouble: self.troubles.first(),
             partitions,
         };
         if let Ok(mut shared) = self.context.state.lock() {

@@ -3,6 +3,7 @@
 mod compare;
 mod contestants;
 mod freshness;
+mod instructions;
 mod machine;
 mod memory;
 mod memory_limits;
@@ -60,6 +61,11 @@ enum Command {
     },
     /// Idle memory of every program in real pods
     Memory,
+    /// Instructions per decoded row, against a budget; needs valgrind
+    Instructions,
+    /// Decoding, in a process of its own
+    #[command(hide = true)]
+    Decode { passes: u64 },
     /// A consumer in a process of its own
     #[command(hide = true)]
     BareConsume { brokers: String, topic: String, messages: u64 },
@@ -87,12 +93,17 @@ fn main() -> anyhow::Result<()> {
         Some(Command::MemoryLimits) => memory_limits(),
         Some(Command::Scale { huge }) => scale(*huge),
         Some(Command::Memory) => idle_memory(),
+        Some(Command::Instructions) => instructions::run(&workloads),
+        Some(Command::Decode { passes }) => {
+            workloads.iter().try_for_each(|&one| instructions::decode(one, *passes))
+        }
         Some(Command::BareConsume { brokers, topic, messages }) => bare::run(brokers, topic, *messages),
         Some(Command::Limit { brokers, topic, rows, http_port, table, folder }) => {
             limit::run(brokers, topic, *rows, *http_port, table, folder)
         }
         Some(Command::Plain { orders }) => plain::run(orders),
         None => {
+            instructions::run(&workloads)?;
             compare(&Contestant::ALL)?;
             freshness()?;
             memory_limits()?;

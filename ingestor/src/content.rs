@@ -65,7 +65,7 @@ impl Contents {
                 match read(&path) {
                     Ok(content) => older.push(Arc::new(content)),
                     Err(error) => {
-                        tracing::warn!(path = %path.display(), "leave an older plan out: {error:#}")
+                        tracing::warn!(path = %path.display(), "leave an older plan out: {error:#}");
                     }
                 }
             }

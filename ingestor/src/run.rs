@@ -46,8 +46,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if !(1..=MAX_ROWS).contains(&ingest.max_rows) || !(1..=MAX_BYTES).contains(&ingest.max_bytes) {
         bail!("the plan's batch must have 1 to {MAX_ROWS} rows and 1 to {MAX_BYTES} bytes");
     }
-    let content = Content::new(&plan).with_context(|| format!("use the plan {path}"))?;
-    let contents = Contents::new(content, options.plans.as_deref())?;
+    let current = Content::new(&plan).with_context(|| format!("use the plan {path}"))?;
+    let contents = Contents::new(current, options.plans.as_deref())?;
     let revision = contents.current().origin.plan.clone();
     tracing::info!(
         version = caudal_service::VERSION, pipeline = %format!("{}/{}", plan.pipeline.namespace, plan.pipeline.name),

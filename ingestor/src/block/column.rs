@@ -2,7 +2,7 @@
 
 use caudal_model::ColumnType;
 
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, ENTRY_BYTES};
 use super::varint;
 
 /// How a value of a column is laid out and checked.
@@ -74,6 +74,15 @@ impl Kind {
             Self::Uuid => 16,
         }
     }
+
+    /// The most memory a value takes, its text aside.
+    pub fn most_bytes(self) -> usize {
+        match self {
+            Self::Text => 1,
+            Self::Dictionary => self.width() + ENTRY_BYTES + 10,
+            fixed => fixed.width(),
+        }
+    }
 }
 
 /// Values of one field, as wire bytes.
@@ -120,7 +129,6 @@ impl Column {
             self.data.extend_from_slice(&number.to_le_bytes());
         } else {
             self.mark = self.data.len();
-            self.data.reserve(text.len() + 10);
             varint(&mut self.data, text.len());
             self.data.extend_from_slice(text);
             self.not_null();
@@ -172,7 +180,7 @@ impl Column {
     }
 
     pub fn bytes(&self) -> usize {
-        let dictionary = self.dictionary.as_ref().map_or(0, |dictionary| dictionary.wire().len());
+        let dictionary = self.dictionary.as_ref().map_or(0, |dictionary| dictionary.bytes());
         self.data.len() + self.nulls.len() + dictionary
     }
 

@@ -4,8 +4,11 @@ use caudal_model::ddl::{self, METADATA_COLUMNS};
 use caudal_model::plan::Field;
 
 use super::column::{Column, Encoded, Kind};
-use super::sealed::{Block, Part, Shape};
+use super::sealed::{Block, Buffers, Part, REPEATED, Shape};
 use super::varint;
+
+/// Of a row's offset and timestamp. Source and partition are the same in all.
+const METADATA_BYTES: usize = 8 + 8;
 
 /// Names and types of a block's columns; the same for every block of a plan.
 pub struct Layout {
@@ -13,7 +16,7 @@ pub struct Layout {
     pub names: Vec<String>,
     pub native_types: Vec<String>,
     kinds: Vec<(Kind, bool)>,
-    /// Bytes per row of the columns with fixed width, null maps included.
+    /// The most memory a row takes, its texts aside.
     fixed_bytes: usize,
 }
 
@@ -25,12 +28,12 @@ impl Layout {
         let kinds: Vec<_> =
             fields.iter().map(|field| (Kind::of(&field.column_type), field.nullable)).collect();
         let fixed =
-            kinds.iter().map(|(kind, nullable)| kind.width().max(1) + usize::from(*nullable)).sum::<usize>();
+            kinds.iter().map(|(kind, nullable)| kind.most_bytes() + usize::from(*nullable)).sum::<usize>();
         Self {
             names: fields.iter().map(|field| field.name.clone()).collect(),
             native_types: fields.iter().map(ddl::column_type).collect(),
             kinds,
-            fixed_bytes: fixed + 8 + 4 + 8 + 8,
+            fixed_bytes: fixed + METADATA_BYTES,
         }
     }
 
@@ -85,7 +88,18 @@ impl Columns {
         let timestamp = id.timestamp_ms.clamp(*TIMESTAMPS.start(), *TIMESTAMPS.end());
         self.timestamps.extend_from_slice(&timestamp.to_le_bytes());
         self.rows += 1;
+        self.grew(message_bytes);
+    }
+
+    #[inline]
+    fn grew(&mut self, message_bytes: usize) {
         self.bytes_at_most += self.fixed_bytes + 2 * message_bytes;
+    }
+
+    /// A message's fields have been taken back; what it added to dictionaries
+    /// has not.
+    pub fn refused(&mut self, message_bytes: usize) {
+        self.grew(message_bytes);
     }
 
     /// Takes the last row back.
@@ -110,16 +124,14 @@ impl Columns {
     }
 
     pub fn bytes(&self) -> usize {
-        let metadata = self.rows * (8 + 4 + 8 + 8);
-        self.fields.iter().map(Column::bytes).sum::<usize>() + metadata
+        self.fields.iter().map(Column::bytes).sum::<usize>() + self.rows * METADATA_BYTES
     }
 
-    /// Memory the buffers hold, used or not.
-    pub fn capacity(&self) -> usize {
-        self.fields.iter().map(|column| column.data.capacity() + column.nulls.capacity()).sum()
-    }
-
+    /// Pushes what an absent field becomes, which no message bounds.
     pub fn push_encoded(&mut self, field: usize, value: &Encoded) {
+        if let Encoded::Text(text) = value {
+            self.bytes_at_most += text.len() + 10;
+        }
         self.fields[field].push_encoded(value);
     }
 
@@ -139,39 +151,54 @@ impl Columns {
         for column in &mut self.fields {
             parts.push(sealed_part(column, heads.next().unwrap_or_default(), rows));
         }
-        let fixed = |data: Vec<u8>, width: usize, head: Option<Vec<u8>>| Part {
+        let part = |head: Option<Vec<u8>>, data: Vec<u8>, shape: Shape| Part {
             head: head.unwrap_or_default().into(),
             nulls: None,
             data: data.into(),
-            shape: Shape::Fixed(width),
+            shape,
         };
-        parts.push(fixed(source.to_le_bytes().repeat(rows), 8, heads.next()));
-        parts.push(fixed(partition.to_le_bytes().repeat(rows), 4, heads.next()));
-        parts.push(fixed(std::mem::take(&mut self.offsets), 8, heads.next()));
-        parts.push(fixed(std::mem::take(&mut self.timestamps), 8, heads.next()));
+        let repeated = rows.min(REPEATED);
+        parts.push(part(heads.next(), source.to_le_bytes().repeat(repeated), Shape::Same(8)));
+        parts.push(part(heads.next(), partition.to_le_bytes().repeat(repeated), Shape::Same(4)));
+        parts.push(part(heads.next(), std::mem::take(&mut self.offsets), Shape::Fixed(8)));
+        parts.push(part(heads.next(), std::mem::take(&mut self.timestamps), Shape::Fixed(8)));
         self.rows = 0;
         self.bytes_at_most = 0;
         Block::new(rows, parts)
     }
 
-    /// Gives used buffers back for the next block.
-    pub fn recycle(&mut self, block: Block) {
-        if self.rows > 0 {
+    /// Whether there is neither a row nor memory for one.
+    pub fn bare(&self) -> bool {
+        self.rows == 0 && self.offsets.capacity() == 0
+    }
+
+    /// Fills the buffers of a block that is done with, instead of new ones.
+    pub fn reuse(&mut self, buffers: Buffers) {
+        if !self.bare() {
             return;
         }
-        let mut buffers = block.into_buffers().into_iter();
-        for column in &mut self.fields {
-            let Some((data, nulls)) = buffers.next() else { return };
-            if column.data.capacity() == 0 && column.kind != Kind::Dictionary {
+        let Buffers { fields, offsets, timestamps } = buffers;
+        for (column, (data, nulls)) in self.fields.iter_mut().zip(fields) {
+            // A message that was refused may have left its memory.
+            if column.data.is_empty() {
                 column.data = data;
                 column.nulls = nulls;
             }
         }
-        let mut metadata = buffers.skip(2);
-        if let (Some((offsets, _)), Some((timestamps, _))) = (metadata.next(), metadata.next()) {
-            self.offsets = offsets;
-            self.timestamps = timestamps;
-        }
+        self.offsets = offsets;
+        self.timestamps = timestamps;
+    }
+
+    /// The memory of a block that has no row.
+    pub fn take_buffers(&mut self) -> Buffers {
+        debug_assert_eq!(self.rows, 0);
+        let take = |column: &mut Column| {
+            column.clear();
+            (std::mem::take(&mut column.data), std::mem::take(&mut column.nulls))
+        };
+        let fields = self.fields.iter_mut().map(take).collect();
+        let (offsets, timestamps) = (std::mem::take(&mut self.offsets), std::mem::take(&mut self.timestamps));
+        Buffers { fields, offsets, timestamps }
     }
 
     /// Forgets everything, rows and memory.
@@ -198,8 +225,11 @@ fn sealed_part(column: &mut Column, mut head: Vec<u8>, rows: usize) -> Part {
             head.extend_from_slice(&(dictionary.len() as u64).to_le_bytes());
             head.extend_from_slice(dictionary.wire());
         }
-        dictionary.clear();
-        let keys = narrowed(data, width);
+        let keys = match width {
+            1 => narrowed::<1>(data),
+            2 => narrowed::<2>(data),
+            _ => data,
+        };
         Part { head: head.into(), nulls: None, data: keys.into(), shape: Shape::Keys(width) }
     } else {
         let shape = match column.kind.width() {
@@ -213,11 +243,15 @@ fn sealed_part(column: &mut Column, mut head: Vec<u8>, rows: usize) -> Part {
     part
 }
 
-/// Keeps the low `width` of every four bytes.
-fn narrowed(keys: Vec<u8>, width: usize) -> Vec<u8> {
-    match width {
-        1 => keys.iter().step_by(4).copied().collect(),
-        2 => keys.chunks_exact(4).flat_map(|key| [key[0], key[1]]).collect(),
-        _ => keys,
+/// Keeps the low bytes of every four, where they are.
+fn narrowed<const WIDTH: usize>(mut keys: Vec<u8>) -> Vec<u8> {
+    let rows = keys.len() / 4;
+    for row in 0..rows {
+        keys.copy_within(row * 4..row * 4 + WIDTH, row * WIDTH);
     }
+    keys.truncate(rows * WIDTH);
+    keys
 }
+
+#[cfg(test)]
+mod tests;

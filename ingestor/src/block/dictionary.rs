@@ -1,5 +1,7 @@
 //! Distinct strings of one block ⇄ their numbers, for `LowCardinality`.
 
+use std::hash::{BuildHasher, RandomState};
+
 use super::varint;
 
 /// Strings in order of appearance, already as wire bytes, with an open
@@ -7,11 +9,14 @@ use super::varint;
 pub struct Dictionary {
     wire: Vec<u8>,
     /// Start and length of each string within `wire`.
-    spans: Vec<(usize, usize)>,
-    /// Hash and number; `EMPTY` marks a free slot.
-    slots: Vec<(u64, u32)>,
+    spans: Vec<(u32, u32)>,
+    /// Part of the hash, and the number; `EMPTY` marks a free slot.
+    slots: Vec<(u32, u32)>,
     /// Entries that are there before any value.
     reserved: u32,
+    /// Chosen at random, so that nobody can send strings that all want the
+    /// same slot. Numbers depend on the order of the strings only.
+    keys: [u64; 2],
 }
 
 const EMPTY: u32 = u32::MAX;
@@ -22,8 +27,10 @@ impl Dictionary {
     /// empty string.
     pub fn new(nullable: bool) -> Self {
         let reserved = if nullable { 2 } else { 1 };
-        let mut dictionary =
-            Self { wire: Vec::new(), spans: Vec::new(), slots: vec![(0, EMPTY); SLOTS], reserved };
+        let random = RandomState::new();
+        let keys = [0, 1].map(|index: u64| random.hash_one(index) | 1);
+        let (wire, spans, slots) = (Vec::new(), Vec::new(), vec![(0, EMPTY); SLOTS]);
+        let mut dictionary = Self { wire, spans, slots, reserved, keys };
         dictionary.reserve_first();
         dictionary
     }
@@ -31,7 +38,7 @@ impl Dictionary {
     fn reserve_first(&mut self) {
         for _ in 0..self.reserved {
             self.wire.push(0);
-            self.spans.push((self.wire.len(), 0));
+            self.spans.push((position(self.wire.len()), 0));
         }
     }
 
@@ -52,17 +59,17 @@ impl Dictionary {
         if text.is_empty() {
             return self.reserved - 1;
         }
-        let hash = hash(text);
+        let hash = hash(text, self.keys);
         let mask = self.slots.len() - 1;
-        let mut at = slot(hash, mask);
+        let mut at = hash as usize & mask;
         loop {
             let (known, number) = self.slots[at];
             if number == EMPTY {
                 return self.add(text, hash, at);
             }
             if known == hash {
-                let (start, len) = self.spans[number as usize];
-                if &self.wire[start..start + len] == text {
+                let (start, length) = self.spans[number as usize];
+                if self.wire[start as usize..][..length as usize] == *text {
                     return number;
                 }
             }
@@ -71,11 +78,11 @@ impl Dictionary {
     }
 
     #[cold]
-    fn add(&mut self, text: &[u8], hash: u64, at: usize) -> u32 {
+    fn add(&mut self, text: &[u8], hash: u32, at: usize) -> u32 {
         varint(&mut self.wire, text.len());
-        self.spans.push((self.wire.len(), text.len()));
+        self.spans.push((position(self.wire.len()), position(text.len())));
         self.wire.extend_from_slice(text);
-        let number = u32::try_from(self.spans.len() - 1).expect("a block has fewer than 2^32 rows");
+        let number = position(self.spans.len() - 1);
         self.slots[at] = (hash, number);
         if self.spans.len() * 2 > self.slots.len() {
             self.grow();
@@ -87,7 +94,7 @@ impl Dictionary {
         let size = self.slots.len() * 2;
         let old = std::mem::replace(&mut self.slots, vec![(0, EMPTY); size]);
         for (hash, number) in old.into_iter().filter(|(_, number)| *number != EMPTY) {
-            let mut at = slot(hash, size - 1);
+            let mut at = hash as usize & (size - 1);
             while self.slots[at].1 != EMPTY {
                 at = (at + 1) & (size - 1);
             }
@@ -103,33 +110,49 @@ impl Dictionary {
     pub fn wire(&self) -> &[u8] {
         &self.wire
     }
+
+    /// The most memory the entries that were added can take.
+    pub fn bytes(&self) -> usize {
+        let added = self.spans.len() - self.reserved as usize;
+        if added == 0 { 0 } else { self.wire.len() + added * ENTRY_BYTES }
+    }
 }
 
-#[allow(clippy::cast_possible_truncation)]
-fn slot(hash: u64, mask: usize) -> usize {
-    hash as usize & mask
+/// The most that one entry takes, its text and length aside: its span, and
+/// four slots of a table that has just grown.
+pub const ENTRY_BYTES: usize = 8 + 4 * 8;
+
+fn position(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a block holds less than 4 GiB")
 }
 
 /// Folded multiplication over eight bytes at a time: quick, and good enough
 /// for a table that lives for one block.
 #[inline]
-fn hash(text: &[u8]) -> u64 {
-    const KEY: u64 = 0x9E37_79B9_7F4A_7C15;
+fn hash(text: &[u8], [first, second]: [u64; 2]) -> u32 {
     let fold = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         #[allow(clippy::cast_possible_truncation)]
         let low = product as u64;
         low ^ (product >> 64) as u64
     };
-    let mut state = text.len() as u64 ^ KEY;
-    let mut chunks = text.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight"));
-        state = fold(state ^ word, KEY);
-    }
-    let mut last = [0; 8];
-    last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-    fold(state ^ u64::from_le_bytes(last), KEY | 1)
+    let mut state = text.len() as u64 ^ first;
+    // Ends overlap, so that no length needs a loop over bytes.
+    let last = if let Some(last) = text.last_chunk() {
+        for chunk in text[..text.len() - 1].as_chunks().0 {
+            state = fold(state ^ u64::from_le_bytes(*chunk), first);
+        }
+        u64::from_le_bytes(*last)
+    } else if let (Some(low), Some(high)) = (text.first_chunk(), text.last_chunk()) {
+        u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << 32
+    } else {
+        let of = |at: usize| text.get(at).map_or(0, |byte| u64::from(*byte));
+        of(0) | of(1) << 8 | of(2) << 16
+    };
+    let hash = fold(state ^ last, second);
+    #[allow(clippy::cast_possible_truncation)]
+    let folded = (hash ^ hash >> 32) as u32;
+    folded
 }
 
 #[cfg(test)]
@@ -153,5 +176,30 @@ mod tests {
     fn keeps_null_apart_from_the_empty_string() {
         let mut dictionary = Dictionary::new(true);
         assert_eq!((dictionary.number(b""), dictionary.number(b"x"), dictionary.len()), (1, 2, 3));
+    }
+
+    #[test]
+    fn tells_strings_of_every_length_apart() {
+        let mut dictionary = Dictionary::new(false);
+        let text: Vec<u8> = (0..40).collect();
+        for length in 1..=text.len() {
+            let known = dictionary.len();
+            for at in 0..length {
+                let mut other = text[..length].to_vec();
+                other[at] ^= 0x80;
+                assert_eq!(dictionary.number(&other) as usize, known + at, "byte {at} of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn entries_take_no_more_memory_than_they_say() {
+        let mut dictionary = Dictionary::new(true);
+        assert_eq!(dictionary.bytes(), 0);
+        for entry in 0..5_000 {
+            dictionary.number(format!("entry {entry}").as_bytes());
+            let table = (dictionary.slots.len() - SLOTS) * 8;
+            assert!(dictionary.bytes() >= dictionary.wire.len() + dictionary.spans.len() * 8 + table - 16);
+        }
     }
 }

@@ -10,11 +10,15 @@ mod sealed;
 
 pub use column::{Column, Encoded, Kind};
 pub use columns::{Columns, Layout, RowId};
-pub use sealed::Block;
+pub use sealed::{Block, Buffers};
 
 /// Appends an unsigned LEB128 number, as Native writes lengths.
 #[inline]
 pub(crate) fn varint(out: &mut Vec<u8>, mut number: usize) {
+    // Most strings are short.
+    if let Ok(byte @ 0..0x80) = u8::try_from(number) {
+        return out.push(byte);
+    }
     while number >= 0x80 {
         #[allow(clippy::cast_possible_truncation)]
         out.push(number as u8 | 0x80);

@@ -8,7 +8,7 @@ use super::varint;
 #[derive(Clone, Debug)]
 pub struct Block {
     rows: usize,
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
 }
 
 /// One column.
@@ -24,9 +24,31 @@ pub(super) struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Fixed(usize),
+    /// The same value of this width in every row; at most [`REPEATED`] times
+    /// in memory.
+    Same(usize),
     Texts,
     /// Numbers of this width into the dictionary; their count precedes them.
     Keys(usize),
+}
+
+/// Rows for which equal values are written out.
+pub(super) const REPEATED: usize = 4_096;
+
+/// Memory of a block that is done with, emptied.
+pub struct Buffers {
+    /// Values and null map of each field.
+    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) offsets: Vec<u8>,
+    pub(super) timestamps: Vec<u8>,
+}
+
+impl Buffers {
+    /// Bytes there is room for.
+    pub fn capacity(&self) -> usize {
+        let fields = self.fields.iter().map(|(data, nulls)| data.capacity() + nulls.capacity());
+        fields.sum::<usize>() + self.offsets.capacity() + self.timestamps.capacity()
+    }
 }
 
 impl Block {
@@ -51,7 +73,13 @@ impl Block {
             }
             pieces.push(std::mem::take(&mut head).into());
             pieces.extend(part.nulls.clone());
-            pieces.push(part.data.clone());
+            if let Shape::Same(width) = part.shape {
+                for from in (0..self.rows).step_by(REPEATED) {
+                    pieces.push(part.data.slice(..width * REPEATED.min(self.rows - from)));
+                }
+            } else {
+                pieces.push(part.data.clone());
+            }
         }
         pieces.retain(|piece| !piece.is_empty());
         pieces
@@ -79,6 +107,7 @@ impl Block {
             nulls: part.nulls.as_ref().map(|nulls| fixed(nulls, 1, keep)),
             data: match part.shape {
                 Shape::Fixed(width) | Shape::Keys(width) => fixed(&part.data, width, keep),
+                Shape::Same(_) => part.data.clone(),
                 Shape::Texts => texts(&part.data, keep),
             },
             shape: part.shape,
@@ -86,15 +115,21 @@ impl Block {
         Self { rows: keep.iter().filter(|keep| **keep).count(), parts: parts.collect() }
     }
 
-    /// `data` and `nulls` of each column, emptied, where nobody else reads them.
-    pub(super) fn into_buffers(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    /// What was allocated for it, where nobody else reads it.
+    pub fn into_buffers(self) -> Buffers {
         let buffer = |bytes: Bytes| {
             let mut buffer = bytes.try_into_mut().map(Vec::from).unwrap_or_default();
             buffer.clear();
             buffer
         };
         let parts = self.parts.into_iter();
-        parts.map(|part| (buffer(part.data), part.nulls.map(buffer).unwrap_or_default())).collect()
+        let mut fields: Vec<_> =
+            parts.map(|part| (buffer(part.data), part.nulls.map(buffer).unwrap_or_default())).collect();
+        // Source, partition, offset, timestamp.
+        let timestamps = fields.pop().unwrap_or_default().0;
+        let offsets = fields.pop().unwrap_or_default().0;
+        fields.truncate(fields.len().saturating_sub(2));
+        Buffers { fields, offsets, timestamps }
     }
 }
 

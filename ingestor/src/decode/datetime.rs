@@ -3,6 +3,7 @@
 use caudal_model::value;
 
 use super::reject::Reason;
+use super::scan::POWERS;
 
 /// `YYYY-MM-DD` → days, within what `Date` holds (to 2149-06-06).
 pub fn date(text: &[u8]) -> Result<u16, Reason> {
@@ -95,13 +96,18 @@ fn days(text: &[u8]) -> Result<i64, Reason> {
 /// `.digits` or nothing → ticks, and what follows.
 fn fraction(text: &[u8], precision: u8) -> Result<(i64, &[u8]), Reason> {
     let Some((b'.', rest)) = text.split_first() else { return Ok((0, text)) };
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == 0 {
+    let (precision, mut ticks, mut count) = (usize::from(precision), 0, 0);
+    while let Some(digit) = rest.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        if count < precision {
+            ticks = ticks * 10 + u64::from(digit);
+        }
+        count += 1;
+    }
+    if count == 0 {
         return Err(Reason::WrongType);
     }
-    let precision = usize::from(precision);
-    let kept = rest[..digits].iter().chain(std::iter::repeat(&b'0')).take(precision);
-    Ok((kept.fold(0, |value, byte| value * 10 + i64::from(byte - b'0')), &rest[digits..]))
+    let zeros = precision.saturating_sub(count);
+    Ok(((ticks * POWERS[zeros]).cast_signed(), &rest[count..]))
 }
 
 /// Seconds east of UTC.

@@ -1,6 +1,8 @@
 //! Decimal texts → scaled integers of up to 256 bits, exactly.
 
+use super::json::Short;
 use super::reject::Reason;
+use super::scan;
 
 /// 256 bits, lowest word first.
 type Wide = [u64; 4];
@@ -20,7 +22,7 @@ pub fn scaled(text: &[u8], precision: u8, scale: u8) -> Result<Wide, Reason> {
     let point = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
     // The digit at `index` counts 10^(power); powers fall by one per digit.
     let mut power = i64::try_from(point).unwrap_or(i64::MAX).saturating_add(exponent);
-    let mut value: Wide = [0; 4];
+    let mut value = Growing::default();
     let mut digits = 0_u32;
     let scale = i64::from(scale);
     for byte in mantissa.iter().filter(|byte| **byte != b'.') {
@@ -40,7 +42,7 @@ pub fn scaled(text: &[u8], precision: u8, scale: u8) -> Result<Wide, Reason> {
             if digits > u32::from(precision) {
                 return Err(Reason::OutOfRange);
             }
-            multiply_add(&mut value, digit);
+            value.append(digit);
         }
     }
     // Zeros between the last digit and the scale.
@@ -49,8 +51,9 @@ pub fn scaled(text: &[u8], precision: u8, scale: u8) -> Result<Wide, Reason> {
         if zeros.saturating_add(i64::from(digits)) > i64::from(precision) {
             return Err(Reason::OutOfRange);
         }
-        (0..zeros).for_each(|_| multiply_add(&mut value, 0));
+        (0..zeros).for_each(|_| value.append(0));
     }
+    let value = value.done();
     Ok(if negative { negated(value) } else { value })
 }
 
@@ -66,14 +69,56 @@ fn exponent(text: &[u8]) -> i64 {
     if negative { -value } else { value }
 }
 
-#[allow(clippy::cast_possible_truncation)]
-fn multiply_add(value: &mut Wide, digit: u8) {
-    let mut carry = u128::from(digit);
-    for word in value {
-        let product = u128::from(*word) * 10 + carry;
-        *word = product as u64;
-        carry = product >> 64;
+/// Digits one after the other → their number, a word of them at a time.
+#[derive(Default)]
+struct Growing {
+    value: Wide,
+    /// Digits that are not in `value`, and how many.
+    last: u64,
+    count: usize,
+}
+
+impl Growing {
+    #[inline]
+    fn append(&mut self, digit: u8) {
+        if self.count == scan::SAFE_DIGITS {
+            self.fold();
+        }
+        self.last = self.last * 10 + u64::from(digit);
+        self.count += 1;
     }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn fold(&mut self) {
+        let mut carry = u128::from(self.last);
+        for word in &mut self.value {
+            let product = u128::from(*word) * u128::from(scan::POWERS[self.count]) + carry;
+            *word = product as u64;
+            carry = product >> 64;
+        }
+        (self.last, self.count) = (0, 0);
+    }
+
+    fn done(mut self) -> Wide {
+        self.fold();
+        self.value
+    }
+}
+
+/// As [`scaled`] for a number of few digits, if the result fits; `None` says
+/// that [`scaled`] has to look.
+#[inline]
+pub fn short(number: Short, precision: u8, scale: u8) -> Option<i128> {
+    let zeros = usize::from(scale).checked_sub(number.decimals)?;
+    let value = u128::from(number.digits) * u128::from(*scan::POWERS.get(zeros)?);
+    // Beyond 38 digits a decimal does not fit into what is returned.
+    let fits = match usize::from(precision) {
+        precision @ 0..20 => value < u128::from(scan::POWERS[precision]),
+        precision @ 20..=38 => value < 10_u128.pow(u32::try_from(precision).unwrap_or(38)),
+        _ => false,
+    };
+    let value = value.cast_signed();
+    fits.then_some(if number.negative { -value } else { value })
 }
 
 fn negated(value: Wide) -> Wide {

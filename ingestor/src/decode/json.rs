@@ -1,6 +1,15 @@
 //! The grammar of RFC 8259 over bytes.
 
 use super::reject::Reason;
+use super::scan;
+
+/// A number: ±`digits` × 10^−`decimals`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short {
+    pub negative: bool,
+    pub digits: u64,
+    pub decimals: usize,
+}
 
 /// Where the parser stands in a message.
 pub struct Cursor<'a> {
@@ -22,9 +31,21 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.at).copied()
     }
 
+    /// What has not been taken.
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
     #[inline]
     pub fn advance(&mut self, bytes: usize) {
         self.at += bytes;
+    }
+
+    /// Takes again what was taken from `position` on.
+    #[inline]
+    pub fn back_to(&mut self, position: usize) {
+        self.at = position;
     }
 
     #[inline]
@@ -64,19 +85,15 @@ impl<'a> Cursor<'a> {
         'a: 's,
     {
         let start = self.at;
-        let mut high = 0;
-        loop {
-            let Some(byte) = self.peek() else { return Err(Reason::InvalidJson) };
-            match byte {
-                b'"' => break,
-                b'\\' => return self.escaped(start, scratch),
-                0..0x20 => return Err(Reason::InvalidJson),
-                _ => high |= byte,
-            }
-            self.at += 1;
+        let (end, ascii) = scan::plain_text(self.bytes, start);
+        self.at = end;
+        match self.peek() {
+            Some(b'"') => {}
+            Some(b'\\') => return self.escaped(start, scratch),
+            _ => return Err(Reason::InvalidJson),
         }
-        let text = &self.bytes[start..self.at];
-        if high >= 0x80 && std::str::from_utf8(text).is_err() {
+        let text = &self.bytes[start..end];
+        if !ascii && std::str::from_utf8(text).is_err() {
             return Err(Reason::InvalidUtf8);
         }
         self.at += 1;
@@ -89,9 +106,7 @@ impl<'a> Cursor<'a> {
         scratch.extend_from_slice(&self.bytes[start..self.at]);
         loop {
             let from = self.at;
-            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..0x20)) {
-                self.at += 1;
-            }
+            self.at = scan::plain_text(self.bytes, from).0;
             scratch.extend_from_slice(&self.bytes[from..self.at]);
             match self.peek() {
                 Some(b'"') => break,
@@ -157,6 +172,33 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// A number whose digits fit into a `u64` and that has no exponent; `None`
+    /// for any other, and for what is none, which stays where it is.
+    #[inline]
+    pub fn short_number(&mut self) -> Option<Short> {
+        let negative = self.peek()? == b'-';
+        let start = self.at + usize::from(negative);
+        let (mut digits, mut end) = scan::digits(self.bytes, start, 0);
+        let whole = end - start;
+        if whole == 0 || (whole > 1 && self.bytes[start] == b'0') {
+            return None;
+        }
+        let mut decimals = 0;
+        if self.bytes.get(end) == Some(&b'.') {
+            let from = end + 1;
+            (digits, end) = scan::digits(self.bytes, from, digits);
+            decimals = end - from;
+            if decimals == 0 {
+                return None;
+            }
+        }
+        if whole + decimals > scan::SAFE_DIGITS || matches!(self.bytes.get(end), Some(b'e' | b'E')) {
+            return None;
+        }
+        self.at = end;
+        Some(Short { negative, digits, decimals })
+    }
+
     /// A number's text.
     #[inline]
     pub fn number(&mut self) -> Result<&'a [u8], Reason> {
@@ -181,9 +223,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn digits(&mut self) -> Result<(), Reason> {
         let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
+        self.at = scan::digits(self.bytes, start, 0).1;
         if self.at == start { Err(Reason::InvalidJson) } else { Ok(()) }
     }
 

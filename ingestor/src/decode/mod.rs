@@ -1,5 +1,8 @@
 //! One message → one row in the columns, or a reason why not.
 //!
+//! Keys are mostly guessed from the messages before ([`template`]); a wrong
+//! guess costs a comparison.
+//!
 //! Strict: what is accepted is JSON by RFC 8259 and UTF-8 throughout, ignored
 //! fields included, and every value fits its column exactly. A row is in the
 //! columns whole or not at all.
@@ -9,6 +12,8 @@ mod decimal;
 mod json;
 mod number;
 mod reject;
+mod scan;
+mod template;
 mod value;
 
 use std::collections::HashMap;
@@ -19,6 +24,7 @@ pub use reject::{Reason, Reject};
 
 use crate::block::{Columns, Layout, RowId};
 use json::Cursor;
+use template::Key;
 
 /// Arrays and objects within a message may nest this deep, itself included.
 pub const MAX_DEPTH: u32 = 64;
@@ -44,10 +50,12 @@ pub struct Decoder {
     max_bytes: usize,
     scratch: Vec<u8>,
     values: value::Values,
-    /// Row number + 1 in which a field was last seen, by field.
-    seen: Vec<u64>,
+    template: template::Template,
+    /// The round in which a value of a field was last pushed, by field.
+    pushed: Vec<u64>,
+    /// Fields pushed in this round.
+    count: usize,
     round: u64,
-    pushed: Vec<usize>,
 }
 
 /// A default that is no value of its field's type.
@@ -65,13 +73,14 @@ impl Decoder {
         let mut decoder = Self {
             by_name,
             absent: vec![Absent::Refuse; names.len()],
-            seen: vec![0; names.len()],
+            pushed: vec![0; names.len()],
             names,
             max_bytes,
             scratch: Vec::new(),
             values: value::Values::default(),
+            template: template::Template::default(),
+            count: 0,
             round: 0,
-            pushed: Vec::with_capacity(fields.len()),
         };
         for (index, field) in fields.iter().enumerate() {
             decoder.absent[index] = decoder.absent(field)?;
@@ -106,95 +115,119 @@ impl Decoder {
             return Err(Reject::whole(Reason::TooLarge));
         }
         self.round += 1;
-        self.pushed.clear();
+        self.count = 0;
+        self.template.begin();
         let mut cursor = Cursor::new(message);
         match self.object(columns, &mut cursor).and_then(|()| self.complete(columns)) {
             Ok(()) => {
+                self.template.accepted(message, self.names.len());
                 columns.finish_row(id, message.len());
                 Ok(())
             }
-            Err(mut reject) => {
-                for field in &self.pushed {
-                    columns.fields[*field].undo();
-                }
-                // Bytes that are no UTF-8 are reported as such, wherever the
-                // parser stumbled first.
-                if reject.reason == Reason::InvalidJson && std::str::from_utf8(message).is_err() {
-                    reject.reason = Reason::InvalidUtf8;
-                }
-                reject.at = reject.at.or(Some(cursor.position()));
-                Err(reject)
-            }
+            Err(reject) => Err(self.refuse(columns, message, reject, cursor.position())),
         }
     }
 
+    #[cold]
+    fn refuse(&self, columns: &mut Columns, message: &[u8], mut reject: Reject, position: usize) -> Reject {
+        let pushed = self.pushed.iter().enumerate().filter(|(_, round)| **round == self.round);
+        pushed.for_each(|(field, _)| columns.fields[field].undo());
+        columns.refused(message.len());
+        // Bytes that are no UTF-8 are reported as such, wherever the parser
+        // stumbled first.
+        if reject.reason == Reason::InvalidJson && std::str::from_utf8(message).is_err() {
+            reject.reason = Reason::InvalidUtf8;
+        }
+        reject.at = reject.at.or(Some(position));
+        reject
+    }
+
     fn object(&mut self, columns: &mut Columns, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
-        cursor.skip_whitespace();
-        if cursor.peek() != Some(b'{') {
-            // Well-formed JSON of another kind is told apart from garbage.
-            cursor.skip_value(&mut self.scratch, MAX_DEPTH)?;
-            cursor.end()?;
-            return Err(Reject::whole(Reason::NotAnObject));
-        }
-        cursor.advance(1);
-        cursor.skip_whitespace();
-        if cursor.take(b'}') {
-            return cursor.end().map_err(Reject::whole);
-        }
-        let mut expected = 0;
         loop {
-            if !cursor.take(b'"') {
-                return Err(Reject::whole(Reason::InvalidJson));
-            }
-            let key = cursor.text(&mut self.scratch)?;
-            let field = match self.names.get(expected) {
-                Some(name) if **name == *key => Some(expected),
-                _ => self.by_name.get(key).copied(),
-            };
-            cursor.skip_whitespace();
-            if !cursor.take(b':') {
-                return Err(Reject::whole(Reason::InvalidJson));
-            }
-            cursor.skip_whitespace();
-            match field {
-                None => cursor.skip_value(&mut self.scratch, MAX_DEPTH - 1)?,
-                Some(field) => {
-                    if self.seen[field] == self.round {
+            let expected = self.template.expected(cursor);
+            let key = if expected.is_some() { expected } else { self.key(cursor)? };
+            let Some(key) = key else { return Ok(()) };
+            let start = cursor.position();
+            let field = match key {
+                Key::Ignored => {
+                    cursor.skip_value(&mut self.scratch, MAX_DEPTH - 1)?;
+                    None
+                }
+                Key::Field(field) => {
+                    if self.pushed[field] == self.round {
                         return Err(Reject::field(Reason::DuplicateKey, field));
                     }
-                    self.seen[field] = self.round;
                     self.values
                         .push(&mut columns.fields[field], cursor, &mut self.scratch)
                         .map_err(|reason| Reject::field(reason, field))?;
-                    self.pushed.push(field);
-                    expected = field + 1;
+                    self.note(field);
+                    Some(field)
                 }
+            };
+            self.template.member(field, start, cursor.position());
+        }
+    }
+
+    /// A value of `field` has been pushed.
+    #[inline]
+    fn note(&mut self, field: usize) {
+        self.pushed[field] = self.round;
+        self.count += 1;
+    }
+
+    /// Parses what stands before a value: from the beginning of the message or
+    /// the end of the value before it. `None`: the object and the message have
+    /// ended.
+    fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<Key>, Reject> {
+        let first = cursor.position() == 0;
+        cursor.skip_whitespace();
+        if first {
+            if cursor.peek() != Some(b'{') {
+                // Well-formed JSON of another kind is told apart from garbage.
+                cursor.skip_value(&mut self.scratch, MAX_DEPTH)?;
+                cursor.end()?;
+                return Err(Reject::whole(Reason::NotAnObject));
             }
+            cursor.advance(1);
             cursor.skip_whitespace();
-            if cursor.take(b',') {
-                cursor.skip_whitespace();
-            } else if cursor.take(b'}') {
-                return cursor.end().map_err(Reject::whole);
-            } else {
+        }
+        if cursor.take(b'}') {
+            cursor.end()?;
+            return Ok(None);
+        }
+        if !first {
+            if !cursor.take(b',') {
                 return Err(Reject::whole(Reason::InvalidJson));
             }
+            cursor.skip_whitespace();
         }
+        if !cursor.take(b'"') {
+            return Err(Reject::whole(Reason::InvalidJson));
+        }
+        let field = self.by_name.get(cursor.text(&mut self.scratch)?).copied();
+        cursor.skip_whitespace();
+        if !cursor.take(b':') {
+            return Err(Reject::whole(Reason::InvalidJson));
+        }
+        cursor.skip_whitespace();
+        self.template.surprise(field);
+        Ok(Some(field.map_or(Key::Ignored, Key::Field)))
     }
 
     /// Fills in what the message did not have.
     fn complete(&mut self, columns: &mut Columns) -> Result<(), Reject> {
-        if self.pushed.len() == self.names.len() {
+        if self.count == self.names.len() {
             return Ok(());
         }
         for field in 0..self.names.len() {
-            if self.seen[field] == self.round {
+            if self.pushed[field] == self.round {
                 continue;
             }
             match &self.absent[field] {
                 Absent::Refuse => return Err(Reject::field(Reason::MissingField, field)),
                 Absent::Value(value) => {
                     columns.push_encoded(field, value);
-                    self.pushed.push(field);
+                    self.note(field);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Number texts → integers and floats, exactly or not at all.
 
+use super::json::Short;
 use super::reject::Reason;
 
 /// An integer's sign and magnitude. `text` is a JSON number: one with a
@@ -42,8 +43,7 @@ pub fn is_integer(text: &[u8]) -> bool {
 
 /// The value in two's complement, if `width` bytes hold it.
 #[inline]
-pub fn signed(text: &[u8], width: u8) -> Result<i64, Reason> {
-    let (negative, magnitude) = integer(text)?;
+pub fn signed((negative, magnitude): (bool, u64), width: u8) -> Result<i64, Reason> {
     let limit = 1_u64 << (u32::from(width) * 8 - 1);
     if negative {
         if magnitude > limit {
@@ -58,13 +58,28 @@ pub fn signed(text: &[u8], width: u8) -> Result<i64, Reason> {
 }
 
 #[inline]
-pub fn unsigned(text: &[u8], width: u8) -> Result<u64, Reason> {
-    let (negative, magnitude) = integer(text)?;
+pub fn unsigned((negative, magnitude): (bool, u64), width: u8) -> Result<u64, Reason> {
     let limit = u64::MAX >> (64 - u32::from(width) * 8);
     if magnitude > limit || (negative && magnitude > 0) {
         return Err(Reason::OutOfRange);
     }
     Ok(magnitude)
+}
+
+/// A float from few digits: integers up to 2^53 and powers of ten up to 10^22
+/// are floats themselves, so that one division rounds once (Clinger 1990).
+#[inline]
+pub fn short_float(number: Short) -> Option<f64> {
+    const POWERS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+        1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    if number.digits > 1 << 53 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    let value = number.digits as f64 / POWERS.get(number.decimals)?;
+    Some(if number.negative { -value } else { value })
 }
 
 /// The nearest float, ties to even; nothing that would be infinite.
@@ -86,6 +101,14 @@ pub fn float32(text: &[u8]) -> Result<f32, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn signed(text: &[u8], width: u8) -> Result<i64, Reason> {
+        super::signed(integer(text)?, width)
+    }
+
+    fn unsigned(text: &[u8], width: u8) -> Result<u64, Reason> {
+        super::unsigned(integer(text)?, width)
+    }
 
     #[test]
     fn integers_fit_or_are_refused() {
@@ -119,5 +142,27 @@ mod tests {
         assert_eq!(float32(b"16777217"), Ok(16_777_216.0));
         assert_eq!(float32(b"1e39"), Err(Reason::OutOfRange));
         assert!(float64(b"-0.0").is_ok_and(f64::is_sign_negative));
+    }
+
+    #[test]
+    fn few_digits_give_the_float_that_the_text_does() {
+        for text in [
+            "0",
+            "-0",
+            "-0.0",
+            "0.1",
+            "123456.7891",
+            "9007199254740992",
+            "9007199254740993",
+            "0.30000000000000004",
+        ] {
+            let number = super::super::json::Cursor::new(text.as_bytes()).short_number().unwrap();
+            if let Some(value) = short_float(number) {
+                let expected: f64 = text.parse().unwrap();
+                assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
+            }
+        }
+        let short = |digits| short_float(Short { negative: false, digits, decimals: 0 });
+        assert_eq!((short((1 << 53) + 1), short(1 << 53)), (None, Some(9_007_199_254_740_992.0)));
     }
 }

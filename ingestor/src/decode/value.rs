@@ -1,7 +1,7 @@
 //! One JSON value → one column, by the column's kind.
 
 use super::datetime::{self, Minute};
-use super::json::Cursor;
+use super::json::{Cursor, Short};
 use super::reject::Reason;
 use super::{decimal, number};
 use crate::block::{Column, Kind};
@@ -31,18 +31,27 @@ impl Values {
             return Ok(());
         }
         match (column.kind(), first) {
-            (Kind::Text | Kind::Dictionary, b'"') => {
-                cursor.advance(1);
-                column.push_text(cursor.text(scratch)?);
-                Ok(())
-            }
             (kind, b'"') => {
                 cursor.advance(1);
-                self.text(column, kind, cursor.text(scratch)?)
+                let text = cursor.text(scratch)?;
+                if let Kind::Text | Kind::Dictionary = kind {
+                    column.push_text(text);
+                    return Ok(());
+                }
+                self.text(column, kind, text)
             }
             (Kind::Bool, b't') => cursor.literal(b"true").map(|()| column.push([1])),
             (Kind::Bool, b'f') => cursor.literal(b"false").map(|()| column.push([0])),
-            (kind, b'-' | b'0'..=b'9') => numeric(column, kind, cursor.number()?),
+            (kind, b'-' | b'0'..=b'9') => {
+                let start = cursor.position();
+                if let Some(number) = cursor.short_number() {
+                    if short(column, kind, number)? {
+                        return Ok(());
+                    }
+                    cursor.back_to(start);
+                }
+                numeric(column, kind, cursor.number()?)
+            }
             // Whatever it is, it is not the column's type; is it JSON at all?
             (_, b'{' | b'[' | b't' | b'f') => {
                 cursor.skip_value(scratch, super::MAX_DEPTH - 1)?;
@@ -75,16 +84,45 @@ impl Values {
     }
 }
 
+/// Pushes a number of few digits, or says that its text is needed.
 #[inline]
+fn short(column: &mut Column, kind: Kind, number: Short) -> Result<bool, Reason> {
+    match kind {
+        Kind::Int(width) if number.decimals == 0 => {
+            let value = number::signed((number.negative, number.digits), width)?;
+            push_low(column, width, value.to_le_bytes());
+        }
+        Kind::UInt(width) if number.decimals == 0 => {
+            let value = number::unsigned((number.negative, number.digits), width)?;
+            push_low(column, width, value.to_le_bytes());
+        }
+        Kind::Float64 => {
+            let Some(value) = number::short_float(number) else { return Ok(false) };
+            column.push(value.to_le_bytes());
+        }
+        Kind::Decimal { width, precision, scale } => {
+            let Some(value) = decimal::short(number, precision, scale) else { return Ok(false) };
+            match width {
+                4 => column.push(low::<4, 16>(value.to_le_bytes())),
+                8 => column.push(low::<8, 16>(value.to_le_bytes())),
+                16 => column.push(value.to_le_bytes()),
+                _ => return Ok(false),
+            }
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 fn numeric(column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
     match kind {
         Kind::Int(width) => {
-            let value = number::signed(text, width)?.to_le_bytes();
-            push_low(column, width, value);
+            let value = number::signed(number::integer(text)?, width)?;
+            push_low(column, width, value.to_le_bytes());
         }
         Kind::UInt(width) => {
-            let value = number::unsigned(text, width)?.to_le_bytes();
-            push_low(column, width, value);
+            let value = number::unsigned(number::integer(text)?, width)?;
+            push_low(column, width, value.to_le_bytes());
         }
         Kind::Float64 => column.push(number::float64(text)?.to_le_bytes()),
         Kind::Float32 => column.push(number::float32(text)?.to_le_bytes()),
@@ -95,9 +133,9 @@ fn numeric(column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
                 out.copy_from_slice(&word.to_le_bytes());
             }
             match width {
-                4 => column.push(low::<4>(&bytes)),
-                8 => column.push(low::<8>(&bytes)),
-                16 => column.push(low::<16>(&bytes)),
+                4 => column.push(low::<4, 32>(bytes)),
+                8 => column.push(low::<8, 32>(bytes)),
+                16 => column.push(low::<16, 32>(bytes)),
                 _ => column.push(bytes),
             }
         }
@@ -109,16 +147,16 @@ fn numeric(column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
 #[inline]
 fn push_low(column: &mut Column, width: u8, value: [u8; 8]) {
     match width {
-        1 => column.push(low::<1>(&value)),
-        2 => column.push(low::<2>(&value)),
-        4 => column.push(low::<4>(&value)),
+        1 => column.push(low::<1, 8>(value)),
+        2 => column.push(low::<2, 8>(value)),
+        4 => column.push(low::<4, 8>(value)),
         _ => column.push(value),
     }
 }
 
 /// The low bytes of a little-endian value.
 #[inline]
-fn low<const WIDTH: usize>(value: &[u8]) -> [u8; WIDTH] {
+fn low<const WIDTH: usize, const ALL: usize>(value: [u8; ALL]) -> [u8; WIDTH] {
     let mut bytes = [0; WIDTH];
     bytes.copy_from_slice(&value[..WIDTH]);
     bytes
@@ -126,20 +164,30 @@ fn low<const WIDTH: usize>(value: &[u8]) -> [u8; WIDTH] {
 
 /// 8-4-4-4-12 hex digits → two little-endian words, the high one first.
 fn uuid(text: &[u8]) -> Result<[u8; 16], Reason> {
-    if text.len() != 36 {
+    // Where the two digits of each byte are, in the order of the bytes sent.
+    const DIGITS: [usize; 16] = [16, 14, 11, 9, 6, 4, 2, 0, 34, 32, 30, 28, 26, 24, 21, 19];
+    let text: &[u8; 36] = text.try_into().map_err(|_| Reason::WrongType)?;
+    if [8, 13, 18, 23].iter().any(|dash| text[*dash] != b'-') {
         return Err(Reason::WrongType);
     }
-    let mut value = 0_u128;
-    for (index, byte) in text.iter().enumerate() {
-        if matches!(index, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return Err(Reason::WrongType);
-            }
-            continue;
-        }
-        let digit = char::from(*byte).to_digit(16).ok_or(Reason::WrongType)?;
-        value = value << 4 | u128::from(digit);
-    }
-    // Little-endian low word first; swap the words.
-    Ok(value.rotate_right(64).to_le_bytes())
+    let mut wrong = 0;
+    let bytes = DIGITS.map(|at| {
+        let (high, low) = (HEX[usize::from(text[at])], HEX[usize::from(text[at + 1])]);
+        wrong |= high | low;
+        high << 4 | low & 0xf
+    });
+    if wrong > 0xf { Err(Reason::WrongType) } else { Ok(bytes) }
 }
+
+/// What a hex digit stands for; `0xff` for what is none.
+const HEX: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    values
+};

@@ -66,9 +66,9 @@ impl Known {
     }
 }
 
-/// Ranges below [`Known::height`] are read back before they are sent. `knows`:
+/// Ranges below [`Known::height`] are read back before they are sent. `builds`:
 /// whether a block of this content revision can be built.
-pub fn start(known: &Known, identity: &Identity, knows: impl Fn(&str) -> bool) -> Result<Start, Stop> {
+pub fn start(known: &Known, identity: &Identity, builds: impl Fn(&str) -> bool) -> Result<Start, Stop> {
     let Some((offset, metadata)) = &known.committed else {
         return Ok(match (known.ledger, known.stored) {
             (None, None) => Start::Fresh,
@@ -109,7 +109,7 @@ pub fn start(known: &Known, identity: &Identity, knows: impl Fn(&str) -> bool) -
         return Ok(known.certain(promise.next, Start::Complete { promise, recorded }));
     }
     // Which messages are its dead letters is content, too.
-    if !knows(&metadata.origin.content) {
+    if !builds(&metadata.origin.content) {
         return Err(Stop::PlanRevision { promise, origin: metadata.origin });
     }
     Ok(known.certain(promise.next, Start::Replay { promise, stored }))

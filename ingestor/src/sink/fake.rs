@@ -14,10 +14,13 @@ pub enum Asked {
     Ledger,
 }
 
+/// Kinds and bodies of requests, in order.
+type Log = Arc<Mutex<Vec<(Asked, Vec<u8>)>>>;
+
 /// Answers, and what was asked so far.
 pub struct Fake {
     pub url: String,
-    asked: Arc<Mutex<Vec<(Asked, Vec<u8>)>>>,
+    asked: Log,
 }
 
 impl Fake {

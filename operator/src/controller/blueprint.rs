@@ -41,9 +41,9 @@ impl Mounts {
             };
             let plan = resolution.plan(&addresses, &facts);
             return Some(Self {
-                ingestor: MountedPlan::New(plan.for_ingestor()),
+                ingestor: MountedPlan::New(plan.for_ingestor().into()),
                 formers: BTreeSet::new(),
-                api: plan.api.is_some().then(|| MountedPlan::New(plan.for_api_server())),
+                api: plan.api.is_some().then(|| MountedPlan::New(plan.for_api_server().into())),
             });
         }
         let running = |deployment: Option<&Deployment>| {

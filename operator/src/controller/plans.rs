@@ -67,9 +67,9 @@ fn wanted(current: &str, running: Option<&Deployment>, named: BTreeSet<String>) 
 /// Revisions of the former plans to mount beside the ConfigMap `current`.
 pub async fn formers(context: &Context, fetched: &Fetched, current: &str) -> Result<BTreeSet<String>, Error> {
     let owner = &fetched.owner;
-    let named = named_by_intents(&fetched.ingestors);
-    let named = named.iter().map(|revision| plan_name(owner, revision)).collect();
-    let Wanted { kept: mut names, added } = wanted(current, fetched.ingestor.as_ref(), named);
+    let open = named_by_intents(&fetched.ingestors);
+    let open = open.iter().map(|revision| plan_name(owner, revision)).collect();
+    let Wanted { kept: mut names, added } = wanted(current, fetched.ingestor.as_ref(), open);
     let plans: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
     for name in added {
         let found =

@@ -51,7 +51,7 @@ mod tests {
             (sharing_a_topic(claim(1, "z", "a", "orders")), sharing_a_topic(claim(1, "a", "b", "thief")));
         let both = alive(&["a", "z"]);
         assert_eq!(taken.take(&first, &[], &both), []);
-        assert_eq!(things(&taken.take(&second, &[first.clone()], &both)), ["topic \"shared\""]);
+        assert_eq!(things(&taken.take(&second, std::slice::from_ref(&first), &both)), ["topic \"shared\""]);
         assert_eq!(taken.take(&first, &[], &both), []);
         // The first goes, and the second has its turn.
         assert_eq!(taken.take(&second, &[], &alive(&["a"])), []);

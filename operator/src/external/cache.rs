@@ -19,9 +19,12 @@ pub struct Cache<Access, Client> {
 struct Slot<Access, Client> {
     access: Access,
     /// Empty until somebody has connected; those who ask meanwhile wait.
-    client: Arc<OnceCell<Arc<Client>>>,
+    client: Shared<Client>,
     used: Instant,
 }
+
+/// A slot's client.
+type Shared<Client> = Arc<OnceCell<Arc<Client>>>;
 
 impl<Access, Client> Default for Cache<Access, Client> {
     fn default() -> Self {
@@ -56,7 +59,7 @@ where
     }
 
     /// The slot for an access, and the slots that nobody needs any more.
-    fn slot(&self, name: &str, access: &Access) -> (Arc<OnceCell<Arc<Client>>>, Vec<Slot<Access, Client>>) {
+    fn slot(&self, name: &str, access: &Access) -> (Shared<Client>, Vec<Slot<Access, Client>>) {
         let now = Instant::now();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let idle =

@@ -111,7 +111,7 @@ fn a_plan_stays_mounted_while_an_intent_may_name_it() {
         let plan = scene.mounted_plan("orders-ingestor");
         (plan != old).then_some(plan)
     });
-    assert_eq!(formers(&scene), [old.clone()]);
+    assert_eq!(formers(&scene), std::slice::from_ref(&old));
     let template = || scene.ingestor("orders").unwrap().spec.unwrap().template;
     let first = template();
 

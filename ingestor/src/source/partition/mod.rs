@@ -17,7 +17,7 @@ pub use read::Read;
 pub use reconcile::Reconcile;
 pub use seal::{Mismatch, Sealed};
 
-use crate::block::{Columns, Layout};
+use crate::block::{Buffers, Columns, Layout};
 use crate::kafka::{Batch, PartitionQueue};
 use crate::protocol::{Machine, Origin, Promise};
 use crate::sink::Lease;
@@ -49,6 +49,7 @@ struct Misplaced {
     try_at: Instant,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "they are facts of their own, not one state")]
 pub struct Partition {
     pub id: i32,
     pub machine: Machine,
@@ -66,6 +67,10 @@ pub struct Partition {
     /// A batch that was not used up.
     held: Option<Batch>,
     columns: Columns,
+    /// Bytes of `columns`, as counted after the last read.
+    open_bytes: usize,
+    /// So much is in the log that the next blocks will be full.
+    pub behind: bool,
     first: i64,
     /// The next offset to come; everything below is in a block or filtered.
     position: i64,
@@ -117,6 +122,8 @@ impl Partition {
             queue,
             held: None,
             columns: Columns::new(layout),
+            open_bytes: 0,
+            behind: false,
             first: position,
             position,
             newest_ms: None,
@@ -172,16 +179,31 @@ impl Partition {
     /// Bytes in columns and blocks.
     pub fn bytes(&self) -> usize {
         let sealed = |sealed: &Option<Sealed>| sealed.as_ref().map_or(0, |sealed| sealed.bytes);
-        self.columns.bytes() + sealed(&self.waiting) + sealed(&self.storing)
+        self.open_bytes + sealed(&self.waiting) + sealed(&self.storing)
     }
 
     /// Bytes that only storing can free.
     pub fn sealed_bytes(&self) -> usize {
-        self.bytes() - self.columns.bytes()
+        self.bytes() - self.open_bytes
     }
 
     pub fn open_bytes(&self) -> usize {
-        self.columns.bytes()
+        self.open_bytes
+    }
+
+    /// Whether the block that begins next has no memory yet.
+    pub fn bare(&self) -> bool {
+        self.columns.bare()
+    }
+
+    /// Memory that no row came for.
+    pub fn take_buffers(&mut self) -> Buffers {
+        self.columns.take_buffers()
+    }
+
+    /// Memory for the block that begins next.
+    pub fn reuse(&mut self, buffers: Buffers) {
+        self.columns.reuse(buffers);
     }
 
     /// One dead letter of the block named `ticket` is safe. `true`: that was
@@ -211,6 +233,7 @@ impl Partition {
     pub fn stop_reading(&mut self, layout: &Layout) {
         self.held = None;
         self.columns.discard(layout);
+        self.open_bytes = 0;
         self.opened = None;
         self.cut = false;
         self.counts = Counts::default();
@@ -235,17 +258,12 @@ impl Partition {
         if self.stopped { self.storing.is_none() } else { self.replaying() || self.machine.at_rest() }
     }
 
-    /// The range is complete: gives the buffers of its block back.
-    pub fn completed(&mut self, promise: Promise) {
+    /// The range is complete: gives the memory of its block back, if nobody
+    /// else reads it.
+    pub fn completed(&mut self, promise: Promise) -> Option<Buffers> {
         self.found.take_if(|found| found.promise.first == promise.first);
         self.epochs.retain(|(offset, _)| *offset >= promise.next);
-        let Some(sealed) = self.storing.take() else { return };
-        if let Ok(block) = Arc::try_unwrap(sealed.block)
-            && sealed.recyclable
-            && !self.stopped
-        {
-            self.columns.recycle(block);
-        }
+        self.storing.take().and_then(Sealed::into_buffers)
     }
 
     pub fn state(&self, running: &Origin) -> PartitionState {

@@ -85,6 +85,7 @@ impl Partition {
         if self.open() && self.opened.is_none() {
             self.opened = Some(Instant::now());
         }
+        self.open_bytes = self.columns.bytes();
         metrics.consumed(&tally);
         read
     }
@@ -148,17 +149,16 @@ impl Partition {
     /// Whether the open block has no place for a message at `offset`.
     #[inline]
     fn ends_before(&mut self, offset: i64, limits: Limits) -> bool {
-        match self.replay {
-            Some(replay) => offset >= replay.promise.next,
-            None => {
-                let beyond = self.reconcile.as_ref().and_then(|reconcile| reconcile.beyond(offset));
-                if let Some(until) = beyond {
-                    // Between the position and `until` there is no message.
-                    self.position = self.position.max(until);
-                    self.cut = true;
-                }
-                self.full(limits)
+        if let Some(replay) = self.replay {
+            offset >= replay.promise.next
+        } else {
+            let beyond = self.reconcile.as_ref().and_then(|reconcile| reconcile.beyond(offset));
+            if let Some(until) = beyond {
+                // Between the position and `until` there is no message.
+                self.position = self.position.max(until);
+                self.cut = true;
             }
+            self.full(limits)
         }
     }
 

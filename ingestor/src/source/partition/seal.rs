@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Counts, Limits, Partition, Replay};
-use crate::block::Block;
+use crate::block::{Block, Buffers};
 use crate::content::Content;
 use crate::kafka::Batch;
 use crate::protocol::{Origin, Outcome, Promise};
@@ -18,8 +18,6 @@ pub struct Sealed {
     pub form: Arc<Form>,
     /// Everything in it had been read.
     pub at: Instant,
-    /// Its buffers fit the blocks to come.
-    pub(super) recyclable: bool,
     pub bytes: usize,
     pub(super) ticket: usize,
     pub(super) letters_left: u64,
@@ -31,6 +29,11 @@ pub struct Sealed {
 impl Sealed {
     pub fn oldest_ms(&self) -> Option<i64> {
         self.counts.oldest_ms
+    }
+
+    /// The block's memory, where nobody else reads it.
+    pub fn into_buffers(self) -> Option<Buffers> {
+        Arc::into_inner(self.block).map(Block::into_buffers)
     }
 }
 
@@ -76,12 +79,11 @@ impl Partition {
         if self.stopped || !self.machine.takes_block() {
             return false;
         }
-        match self.replay {
-            Some(_) => self.replay_complete(),
-            None => {
-                let ended = self.window_ended() && self.open();
-                ended || self.full(limits) || self.due(limits).is_some_and(|due| due <= now)
-            }
+        if self.replay.is_some() {
+            self.replay_complete()
+        } else {
+            let ended = self.window_ended() && self.open();
+            ended || self.full(limits) || self.due(limits).is_some_and(|due| due <= now)
         }
     }
 
@@ -104,6 +106,7 @@ impl Partition {
         let next = replay.map_or(self.position, |replay| replay.promise.next);
         self.position = self.position.max(next);
         let block = self.columns.seal(&content.layout, source, self.id);
+        self.open_bytes = 0;
         let behind = Counts { gap: replay.map_or(0, |replay| replay.gap_behind), ..Counts::default() };
         let counts = std::mem::replace(&mut self.counts, behind);
         let Counts { dead_letters, filtered, .. } = counts;
@@ -120,7 +123,6 @@ impl Partition {
             block: Arc::new(block),
             form: content.form.clone(),
             at: Instant::now(),
-            recyclable: older.is_none(),
             ticket: self.ticket,
             letters_left: counts.dead_letters.saturating_sub(acknowledged),
             counts,
@@ -166,12 +168,11 @@ impl Partition {
         running: &Origin,
         high_watermark: i64,
     ) -> LedgerRow {
-        let (rows, counts) = match &self.storing {
-            Some(sealed) => (sealed.block.rows() as u64, sealed.counts),
-            None => {
-                let Promise { rows, dead_letters, filtered, .. } = promise;
-                (rows, Counts { dead_letters, filtered, ..Counts::default() })
-            }
+        let (rows, counts) = if let Some(sealed) = &self.storing {
+            (sealed.block.rows() as u64, sealed.counts)
+        } else {
+            let Promise { rows, dead_letters, filtered, .. } = promise;
+            (rows, Counts { dead_letters, filtered, ..Counts::default() })
         };
         LedgerRow {
             partition: self.id,

@@ -1,6 +1,6 @@
-//! Reading partitions in turn, sealing blocks, and moving them on.
+//! Sealing blocks, and moving them on.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use caudal_model::state::Reason;
 use rand::RngExt;
@@ -8,63 +8,10 @@ use rand::RngExt;
 use super::{End, Session};
 use crate::fail;
 use crate::protocol::{Action, Outcome};
-use crate::source::partition::{Mismatch, Partition, Read, Relocated};
+use crate::source::partition::{Mismatch, Partition, Relocated};
 use crate::source::{Job, Unrecorded};
 
-/// How long one partition is read before the others get a turn.
-const SLICE: Duration = Duration::from_millis(500);
-
 impl Session<'_> {
-    /// Reads one batch of one partition; stays with a partition as long as it
-    /// has whole batches, so that blocks become large in catch-up.
-    pub(super) fn read(&mut self) -> bool {
-        let ids: Vec<i32> = if self.bytes() > self.budget {
-            self.replay_under_pressure().into_iter().collect()
-        } else {
-            let in_turn = self.partitions.range(self.turn..).chain(self.partitions.range(..self.turn));
-            in_turn.map(|(id, _)| *id).collect()
-        };
-        for id in &ids {
-            let Some(one) = self.partitions.get_mut(id) else { continue };
-            if !one.readable(self.limits) {
-                continue;
-            }
-            let metrics = &self.context.metrics;
-            match one.read(&mut self.scratch, &mut self.decoder, self.letters, self.limits, metrics) {
-                // An acknowledgement wakes us when there is room again.
-                Read::Nothing | Read::LettersFull => continue,
-                // Stay, for a large block, but not for ever.
-                Read::More if self.turn == *id && self.slice.elapsed() < SLICE => {}
-                Read::More if self.turn != *id => self.take_turn(*id),
-                Read::More | Read::Drained | Read::Full => self.take_turn(*id + 1),
-            }
-            return true;
-        }
-        false
-    }
-
-    /// Beyond the budget everybody waits until blocks are stored, but for one
-    /// replay: its block can't be sealed before it is whole. No other begins
-    /// while blocks that only storing can free take all the room.
-    fn replay_under_pressure(&mut self) -> Option<i32> {
-        let sealed: usize = self.partitions.values().map(Partition::sealed_bytes).sum();
-        let limits = self.limits;
-        let mut replays: Vec<&mut Partition> =
-            self.partitions.values_mut().filter(|one| one.replaying()).collect();
-        replays.retain_mut(|one| one.readable(limits));
-        let furthest = replays.iter().max_by_key(|one| one.open_bytes()).map(|one| one.id);
-        furthest.filter(|_| sealed <= self.budget)
-    }
-
-    fn take_turn(&mut self, id: i32) {
-        self.turn = id;
-        self.slice = Instant::now();
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.partitions.values().map(Partition::bytes).sum()
-    }
-
     /// Finds positions again that Kafka calls out of range, as soon as it is
     /// certain that this is still the same topic.
     pub(super) fn relocate(&mut self, now: Instant) -> Result<(), End> {
@@ -155,7 +102,7 @@ impl Session<'_> {
             match action {
                 Action::Completed(promise) => {
                     fail::point("completed");
-                    one.completed(promise);
+                    self.spare.keep(one.completed(promise));
                 }
                 Action::Insert(promise) | Action::Settle(promise) => {
                     fail::point("intent_committed");

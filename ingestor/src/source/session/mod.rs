@@ -8,6 +8,7 @@ mod group;
 mod report;
 mod setup;
 mod topic;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::sink::Lease;
 use begin::{Asking, Starting};
 use report::Troubles;
 use topic::TopicWatch;
+use turns::Spare;
 
 const IDLE_WAKE: Duration = Duration::from_millis(500);
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -73,6 +75,9 @@ pub struct Session<'a> {
     /// The partition to read next, and since when.
     turn: i32,
     slice: Instant,
+    /// Partitions to read once before that.
+    sweep: Vec<i32>,
+    spare: Spare,
     /// Kafka said no: not before this.
     commit_after: Instant,
     troubles: Troubles,
@@ -113,6 +118,8 @@ impl<'a> Session<'a> {
             recording: false,
             turn: 0,
             slice: Instant::now(),
+            sweep: Vec::new(),
+            spare: Spare::default(),
             commit_after: Instant::now(),
             troubles: Troubles::default(),
             published: Instant::now(),

@@ -42,7 +42,7 @@ pub struct Blueprint {
 #[derive(Clone, Debug)]
 pub enum MountedPlan {
     /// To be put in place first.
-    New(Plan),
+    New(Box<Plan>),
     /// Name of the ConfigMap that is mounted already. Its text is neither read
     /// nor written, so that another operator version starts no pods anew.
     Running(String),

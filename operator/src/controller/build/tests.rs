@@ -18,14 +18,14 @@ fn of(plan: &Plan) -> Blueprint {
         .unwrap(),
         operator_namespace: "caudal-system".to_owned(),
         ingestor: WorkloadSpec {
-            plan: MountedPlan::New(plan.for_ingestor()),
+            plan: MountedPlan::New(plan.for_ingestor().into()),
             former_plans: BTreeSet::new(),
             replicas: 2,
             resources: Resources::default(),
             credentials: Files::default().with("kafka", Some(&login), Some("pem")),
         },
         api: Some(WorkloadSpec {
-            plan: MountedPlan::New(plan.for_api_server()),
+            plan: MountedPlan::New(plan.for_api_server().into()),
             former_plans: BTreeSet::new(),
             replicas: 1,
             resources: Resources::default(),

@@ -22,8 +22,8 @@ pub fn check(aliases: &[Alias]) -> Result<(), AliasError> {
         if let Some(limit) = limit.filter(|limit| !(1..=MAX_LIMIT).contains(limit)) {
             return Err(AliasError::Limit { path: path.clone(), limit });
         }
-        let mut segments = path.split('/');
-        if segments.next() != Some("") || !segments.clone().all(is_segment) {
+        let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
+        if !segments.clone().all(is_segment) {
             return error(
                 "write /names, of letters, digits and '.', '_', '~', '-', beginning with a letter or digit",
             );

@@ -46,10 +46,11 @@ pub struct Consumer {
     batch: Batch,
 }
 
-/// What callbacks may touch. `rebalances` only from the thread that polls;
-/// `wake` from any.
+/// What callbacks may touch. `rebalances` and `errors` only from the thread that
+/// polls; `wake` from any.
 struct Shared {
     rebalances: RefCell<Vec<Rebalance>>,
+    errors: RefCell<Vec<(Code, String)>>,
     /// Nobody will answer rebalances any more.
     closing: Cell<bool>,
     wake: Thread,
@@ -58,7 +59,12 @@ struct Shared {
 impl Consumer {
     /// `wake` is unparked whenever one of the queues has something new.
     pub fn new(config: &ClientConfig, topic: &str, wake: Thread) -> anyhow::Result<Self> {
-        let shared = Box::new(Shared { rebalances: RefCell::default(), closing: Cell::new(false), wake });
+        let shared = Box::new(Shared {
+            rebalances: RefCell::default(),
+            errors: RefCell::default(),
+            closing: Cell::new(false),
+            wake,
+        });
         let opaque = ptr::from_ref::<Shared>(&shared).cast_mut().cast::<c_void>();
         let native = config.create_native_config()?;
         let mut text = [0 as c_char; 512];
@@ -69,6 +75,7 @@ impl Consumer {
             sys::rd_kafka_conf_set_opaque(conf, opaque);
             sys::rd_kafka_conf_set_rebalance_cb(conf, Some(on_rebalance));
             sys::rd_kafka_conf_set_log_cb(conf, Some(on_log));
+            sys::rd_kafka_conf_set_error_cb(conf, Some(on_error));
             let kind = sys::rd_kafka_type_t::RD_KAFKA_CONSUMER;
             let client = sys::rd_kafka_new(kind, conf, text.as_mut_ptr(), text.len());
             if client.is_null() {
@@ -115,7 +122,7 @@ impl Consumer {
     pub fn poll(&mut self) -> (Vec<Rebalance>, Vec<(Code, String)>) {
         // SAFETY: our own queue.
         unsafe { self.batch.fill(self.queue) };
-        let mut errors = Vec::new();
+        let mut errors = self.shared.errors.take();
         while let Some(message) = self.batch.peek() {
             errors.push((message.code(), message.error_text()));
             self.batch.advance();
@@ -300,6 +307,24 @@ pub(super) fn millis(timeout: Duration) -> i32 {
 unsafe extern "C" fn on_event(_client: *mut sys::rd_kafka_t, opaque: *mut c_void) {
     // SAFETY: `opaque` is the consumer's `Shared`, alive as long as the client.
     unsafe { &*opaque.cast::<Shared>() }.wake.unpark();
+}
+
+/// A refused login is told here only; elsewhere it looks like a lost connection.
+/// One broker's lost connection means nothing while others are there.
+unsafe extern "C" fn on_error(
+    _client: *mut sys::rd_kafka_t,
+    code: i32,
+    text: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as above; called from `poll` on the polling thread.
+    let shared = unsafe { &*opaque.cast::<Shared>() };
+    let decisive = [Code::RD_KAFKA_RESP_ERR__AUTHENTICATION, Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN];
+    if let Some(code) = decisive.into_iter().find(|decisive| *decisive as i32 == code) {
+        // SAFETY: a C string, valid during the callback.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+        shared.errors.borrow_mut().push((code, text));
+    }
 }
 
 unsafe extern "C" fn on_rebalance(

@@ -13,7 +13,7 @@ use super::pipeline::{Ingestor, LIMIT, Pipeline, Spec, field};
 use super::stack::{Sent, Stack, stack};
 
 /// RECONCILE waits so long in these tests.
-const SHORT_WAIT: (&str, &str) = ("CAUDAL_LONGEST_REQUEST_MS", "1500");
+pub const SHORT_WAIT: (&str, &str) = ("CAUDAL_LONGEST_REQUEST_MS", "1500");
 
 fn row(id: i64) -> Sent {
     Sent::value(0, format!(r#"{{"id":{id},"text":"{id}"}}"#))

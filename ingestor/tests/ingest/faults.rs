@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use caudal_model::state::{Phase, Reason};
 
+use super::beginnings::SHORT_WAIT;
 use super::pipeline::{Ingestor, LIMIT, Pipeline, Spec};
 use super::stack::{Sent, Stack, send, stack};
 
@@ -107,17 +108,18 @@ const DEATHS: [&[&str]; 9] = [
 fn a_death_at_any_step_is_recovered() {
     let guard = stack();
     let stack: &Stack = &guard;
-    // At the same time: each waits for sessions to end.
+    // At the same time: each waits for sessions to end, and for the longest life
+    // of a request after a death before the first commit.
     std::thread::scope(|scope| {
         for points in DEATHS {
             scope.spawn(move || {
                 let pipeline = Pipeline::create(stack, spec());
                 stack.publish(pipeline.topic(), (0..1_800).map(row));
                 for point in points {
-                    let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
+                    let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point), SHORT_WAIT]);
                     assert!(!dying.wait_end(LIMIT).success(), "{point}");
                 }
-                let _ingestor = pipeline.start();
+                let _ingestor = Ingestor::start(&pipeline, &[SHORT_WAIT]);
                 settle(stack, &pipeline, 1_800);
             });
         }

@@ -20,7 +20,7 @@ use super::stack::Stack;
 
 pub const DATABASE: &str = "tests";
 /// How long anything may take before a test gives up.
-pub const LIMIT: Duration = Duration::from_mins(1);
+pub const LIMIT: Duration = Duration::from_mins(2);
 
 pub struct Pipeline {
     pub plan: Plan,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use caudal_model::state::{Reason, Trouble};
+
 use super::begin::Starting;
 use super::report::Troubles;
 use super::{Draining, End, Session};
@@ -57,6 +59,13 @@ impl Session<'_> {
             return;
         }
         let reason = state::kafka_reason(code);
+        let refused = |trouble: &Trouble| trouble.reason == Reason::AuthenticationFailed;
+        if code == Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+            && self.troubles.kafka.as_ref().is_some_and(refused)
+        {
+            // Refused by all is what that means.
+            return;
+        }
         if self.troubles.kafka.as_ref().is_none_or(|trouble| trouble.reason != reason) {
             tracing::warn!(?reason, "Kafka: {text}");
         }

@@ -86,6 +86,11 @@ impl DeadLetters {
         })
     }
 
+    /// The producer, for questions.
+    pub fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
     /// Queues `message`; `false` when there is no room now. `block` comes back
     /// from [`DeadLetters::acknowledged`].
     pub fn send(

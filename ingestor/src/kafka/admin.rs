@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka_sys as sys;
 
 use super::consumer::millis;
-use super::{Code, Consumer, KafkaError};
+use super::{Code, Consumer, KafkaError, Producer};
 
 // Missing from the generated bindings.
 unsafe extern "C" {
@@ -40,7 +40,7 @@ impl Consumer {
         // it was read.
         unsafe {
             let queue = sys::rd_kafka_queue_new(self.client());
-            self.ask(queue, timeout);
+            ask(self.client(), self.topic(), queue, timeout);
             let event = sys::rd_kafka_queue_poll(queue, millis(timeout));
             let answer = if event.is_null() {
                 Err(KafkaError(Code::RD_KAFKA_RESP_ERR__TIMED_OUT))
@@ -49,39 +49,6 @@ impl Consumer {
             };
             sys::rd_kafka_queue_destroy(queue);
             answer
-        }
-    }
-
-    /// Asks for the topic's id; the answer, or that there is none within
-    /// `timeout`, comes from [`Consumer::topic_answer`].
-    pub fn ask_topic(&self, timeout: Duration) {
-        // SAFETY: the consumer's own queue.
-        unsafe { self.ask(self.topics(), timeout) }
-    }
-
-    pub fn topic_answer(&self) -> Option<Result<String, KafkaError>> {
-        // SAFETY: the event is destroyed after it was read.
-        unsafe {
-            let event = sys::rd_kafka_queue_poll(self.topics(), 0);
-            (!event.is_null()).then(|| taken(event).map(|(id, _)| id))
-        }
-    }
-
-    /// # Safety
-    /// `queue` is a valid queue of this client.
-    unsafe fn ask(&self, queue: *mut sys::rd_kafka_queue_t, timeout: Duration) {
-        let mut names: [*const c_char; 1] = [self.topic().as_ptr()];
-        // SAFETY: names and options are copied, and destroyed here.
-        unsafe {
-            let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
-            let options = sys::rd_kafka_AdminOptions_new(
-                self.client(),
-                sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-            );
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), ptr::null_mut(), 0);
-            rd_kafka_DescribeTopics(self.client(), topics, options, queue);
-            sys::rd_kafka_AdminOptions_destroy(options);
-            sys::rd_kafka_TopicCollection_destroy(topics);
         }
     }
 
@@ -97,6 +64,46 @@ impl Consumer {
             sys::rd_kafka_mem_free(self.client(), raw.cast());
             Some(text)
         }
+    }
+}
+
+impl Producer {
+    /// Asks for a topic's id; the answer, or that there is none within
+    /// `timeout`, comes from [`Producer::topic_answer`]. A consumer is not asked:
+    /// a broker answers in order, and behind a Fetch that waits for messages all
+    /// questions on its connection wait, too.
+    pub fn ask_topic(&self, topic: &CStr, timeout: Duration) {
+        // SAFETY: the producer's own queue.
+        unsafe { ask(self.client(), topic, self.topics(), timeout) }
+    }
+
+    pub fn topic_answer(&self) -> Option<Result<String, KafkaError>> {
+        // SAFETY: the event is destroyed after it was read.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.topics(), 0);
+            (!event.is_null()).then(|| taken(event).map(|(id, _)| id))
+        }
+    }
+}
+
+/// # Safety
+/// `queue` is a valid queue of `client`.
+unsafe fn ask(
+    client: *mut sys::rd_kafka_t,
+    topic: &CStr,
+    queue: *mut sys::rd_kafka_queue_t,
+    timeout: Duration,
+) {
+    let mut names: [*const c_char; 1] = [topic.as_ptr()];
+    // SAFETY: names and options are copied, and destroyed here.
+    unsafe {
+        let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
+        let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+        let options = sys::rd_kafka_AdminOptions_new(client, operation);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), ptr::null_mut(), 0);
+        rd_kafka_DescribeTopics(client, topics, options, queue);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_TopicCollection_destroy(topics);
     }
 }
 

@@ -40,7 +40,6 @@ pub struct Consumer {
     queue: *mut sys::rd_kafka_queue_t,
     commits: *mut sys::rd_kafka_queue_t,
     /// Answers about the topic.
-    topics: *mut sys::rd_kafka_queue_t,
     topic: CString,
     shared: Box<Shared>,
     batch: Batch,
@@ -87,27 +86,21 @@ impl Consumer {
             client
         };
         // SAFETY: `client` is valid; the queues are given back in `drop`.
-        let (queue, commits, topics) = unsafe {
-            let own = || sys::rd_kafka_queue_new(client);
-            (sys::rd_kafka_queue_get_consumer(client), own(), own())
-        };
-        for queue in [queue, commits, topics] {
+        let (queue, commits) =
+            unsafe { (sys::rd_kafka_queue_get_consumer(client), sys::rd_kafka_queue_new(client)) };
+        for queue in [queue, commits] {
             // SAFETY: the callback only unparks a thread.
             unsafe { sys::rd_kafka_queue_cb_event_enable(queue, Some(on_event), opaque) };
         }
         let topic = CString::new(topic)?;
-        Ok(Self { client, queue, commits, topics, topic, shared, batch: Batch::with_capacity(16) })
+        Ok(Self { client, queue, commits, topic, shared, batch: Batch::with_capacity(16) })
     }
 
     pub(super) fn client(&self) -> *mut sys::rd_kafka_t {
         self.client
     }
 
-    pub(super) fn topics(&self) -> *mut sys::rd_kafka_queue_t {
-        self.topics
-    }
-
-    pub(super) fn topic(&self) -> &CStr {
+    pub fn topic(&self) -> &CStr {
         &self.topic
     }
 
@@ -266,7 +259,6 @@ impl Drop for Consumer {
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue, None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.commits);
-            sys::rd_kafka_queue_destroy(self.topics);
             sys::rd_kafka_queue_destroy(self.queue);
             sys::rd_kafka_destroy_flags(self.client, sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         }

@@ -54,6 +54,7 @@ pub struct Refused(#[source] pub KafkaError);
 
 pub struct Producer {
     client: *mut sys::rd_kafka_t,
+    topics: *mut sys::rd_kafka_queue_t,
     topic: CString,
     shared: Box<Shared>,
 }
@@ -70,7 +71,7 @@ impl Producer {
         let native = config.create_native_config()?;
         let mut text = [0 as c_char; 512];
         // SAFETY: as in `Consumer::new`.
-        let client = unsafe {
+        let (client, topics) = unsafe {
             let conf = sys::rd_kafka_conf_dup(native.ptr());
             sys::rd_kafka_conf_set_opaque(conf, opaque);
             sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(on_delivery));
@@ -85,9 +86,19 @@ impl Producer {
             let queue = sys::rd_kafka_queue_get_main(client);
             sys::rd_kafka_queue_cb_event_enable(queue, Some(on_event), opaque);
             sys::rd_kafka_queue_destroy(queue);
-            client
+            let topics = sys::rd_kafka_queue_new(client);
+            sys::rd_kafka_queue_cb_event_enable(topics, Some(on_event), opaque);
+            (client, topics)
         };
-        Ok(Self { client, topic: CString::new(topic)?, shared })
+        Ok(Self { client, topics, topic: CString::new(topic)?, shared })
+    }
+
+    pub(super) fn client(&self) -> *mut sys::rd_kafka_t {
+        self.client
+    }
+
+    pub(super) fn topics(&self) -> *mut sys::rd_kafka_queue_t {
+        self.topics
     }
 
     /// Queues a copy of the message.
@@ -186,6 +197,7 @@ impl Drop for Producer {
         // will be read again.
         // SAFETY: destroyed once; purging keeps `destroy` from waiting.
         unsafe {
+            sys::rd_kafka_queue_destroy(self.topics);
             sys::rd_kafka_purge(self.client, PURGE_ALL);
             sys::rd_kafka_destroy(self.client);
         }

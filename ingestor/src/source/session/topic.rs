@@ -12,6 +12,8 @@ use crate::state;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// After no answer, and while Kafka is known to be away.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// A question without even a timeout went with its client.
+const LOST: Duration = Duration::from_secs(15);
 
 /// One question at a time, and none without need.
 #[derive(Debug, Default)]
@@ -31,6 +33,7 @@ impl TopicWatch {
 
     /// Whether to ask now for what was read until `needed`.
     fn asks(&mut self, needed: Option<Instant>, now: Instant) -> bool {
+        self.asked.take_if(|asked| now.saturating_duration_since(*asked) > LOST);
         let asks = needed.is_some_and(|moment| !self.confirms(moment))
             && self.asked.is_none()
             && self.not_before.is_none_or(|moment| moment <= now);
@@ -55,7 +58,7 @@ impl Session<'_> {
     pub(super) fn watch_topic(&mut self) -> Result<(), End> {
         // Later than what this round has sealed.
         let now = Instant::now();
-        match self.consumer.topic_answer() {
+        match self.letters.producer().topic_answer() {
             Some(Ok(id)) if id != self.context.plan.source.topic_id => {
                 return Err(End::Rejoin("the topic was made again"));
             }
@@ -77,7 +80,7 @@ impl Session<'_> {
         let away = trouble.is_some_and(|trouble| trouble.reason == Reason::KafkaUnreachable);
         let probe = away.then(|| now.checked_sub(ASK_AGAIN)).flatten();
         if self.topic.asks(needed.max(probe), now) {
-            self.consumer.ask_topic(TIMEOUT);
+            self.letters.producer().ask_topic(self.consumer.topic(), TIMEOUT);
         }
         Ok(())
     }
@@ -103,5 +106,6 @@ mod tests {
         watch.answered(false, second(4));
         assert!(!watch.asks(Some(second(2)), second(5)));
         assert!(watch.asks(Some(second(2)), second(6)));
+        assert!(watch.asks(Some(second(2)), second(22)), "nobody answers that any more");
     }
 }

@@ -43,6 +43,11 @@ test: ## Format, lints, unit tests, tests with the real parts, end to end
 lint: ## Format, clippy, licences and sources of dependencies
 	@.ci/lint
 
+.PHONY: chaos
+chaos: ## Kill, freeze and pause everything at random: SECONDS=600 SEED=7
+	@CAUDAL_CHAOS_SECONDS=$(or $(SECONDS),600) $(if $(SEED),CAUDAL_CHAOS_SEED=$(SEED)) \
+		cargo test --workspace --test ingest -- --nocapture whatever_happens
+
 .PHONY: bench
 bench: ## Measure the ingestor against bare librdkafka, and idle memory
 	@cargo build --release --package caudal-ingestor --package caudal-bench

@@ -235,6 +235,7 @@ fn a_death_while_partitions_are_given_back_is_recovered() {
     let load = Load::start(&stack, &pipeline);
     for point in ["revoked", "given_back"] {
         let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
+        dying.wait_state("everything", |state| state.partitions.len() == 3);
         pipeline_moves(&stack, &pipeline, pipeline.rows(&stack));
         // Somebody else comes, so it gives back.
         let other = pipeline.start();

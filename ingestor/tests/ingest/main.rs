@@ -4,6 +4,7 @@
 
 mod basics;
 mod beginnings;
+mod chaos;
 mod crashes;
 mod encryption;
 mod faults;

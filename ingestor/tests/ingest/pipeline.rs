@@ -278,6 +278,10 @@ impl Ingestor {
         .unwrap();
     }
 
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
     pub fn wake(&self) {
         self.signal(libc::SIGCONT);
     }

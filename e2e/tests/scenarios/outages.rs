@@ -14,6 +14,17 @@ fn secret(kind: &str, data: &Value) -> Value {
     })
 }
 
+/// A server, and users that it does not know.
+fn clickhouse(url: &str) -> Value {
+    json!({
+        "url": url,
+        "username": "nobody",
+        "password": "wrong",
+        "reader-username": "nobody",
+        "reader-password": "wrong",
+    })
+}
+
 fn elsewhere() -> Value {
     json!({"kind": "Secret", "name": "elsewhere"})
 }
@@ -34,10 +45,7 @@ fn a_missing_secret_is_named_and_its_arrival_noticed() -> anyhow::Result<()> {
     let message = scene.wait_condition("lost", "Ready", "False", "SecretNotFound")?;
     assert!(message.contains("elsewhere"), "{message}");
     neighbour_goes_on(&scene)?;
-    scene.apply(&secret(
-        "clickhouse",
-        &json!({"url": "http://192.0.2.1:8123", "username": "u", "password": "p"}),
-    ))?;
+    scene.apply(&secret("clickhouse", &clickhouse("http://192.0.2.1:8123")))?;
     scene.wait_condition("lost", "Ready", "False", "ClickHouseUnreachable")?;
     Ok(())
 }
@@ -57,9 +65,7 @@ fn a_broker_that_is_not_there_gives_its_condition() -> anyhow::Result<()> {
 #[test]
 fn a_wrong_password_is_no_outage() -> anyhow::Result<()> {
     let scene = Scene::new("wrong-password")?;
-    let data =
-        json!({"url": "http://clickhouse.caudal-infra.svc:8123", "username": "nobody", "password": "wrong"});
-    scene.apply(&secret("clickhouse", &data))?;
+    scene.apply(&secret("clickhouse", &clickhouse("http://clickhouse.caudal-infra.svc:8123")))?;
     scene.apply(&with(notes("lost"), "/spec/sink/clickhouse/connectionRef", elsewhere()))?;
     scene.wait_condition("lost", "TableReady", "False", "AuthenticationFailed")?;
     neighbour_goes_on(&scene)

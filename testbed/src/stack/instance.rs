@@ -4,9 +4,10 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use super::processes;
 use super::state::{self, State};
@@ -65,13 +66,29 @@ fn clear(instance: u8) -> anyhow::Result<()> {
     let data = State::read(instance).ok().flatten().map(|state| state.data().to_owned());
     let data = data.map_or_else(|| data_folder(instance), Ok)?;
     processes::kill_parts_in(&[&run, &data])?;
-    let cgroups = cgroup_folders(&Network { instance }.name())?;
+    let name = Network { instance }.name();
+    remove_link(&name)?;
+    let cgroups = cgroup_folders(&name)?;
     // Pods end with their node, but not at once.
     wait::eventually("the remains of a stack to go", END, || {
         cgroups.iter().try_for_each(|cgroup| remove_cgroup(cgroup))?;
         remove(&run)?;
         remove(&data)
     })
+}
+
+/// A link goes with its node's namespace; on a busy machine the kernel takes
+/// minutes for that.
+fn remove_link(name: &str) -> anyhow::Result<()> {
+    let link = Path::new("/sys/class/net").join(name);
+    if !link.exists() {
+        return Ok(());
+    }
+    let output = Command::new("ip").args(["link", "delete", name]).output().context("start ip")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    // It may have gone by itself just now.
+    ensure!(output.status.success() || !link.exists(), "remove link {name}: {}", complaint.trim());
+    Ok(())
 }
 
 fn remove(folder: &Path) -> anyhow::Result<()> {

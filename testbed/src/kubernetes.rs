@@ -15,4 +15,4 @@ pub(crate) use cgroups::folders as cgroup_folders;
 pub use client::Client;
 pub use control_plane::ControlPlane;
 pub(crate) use network::{INSTANCES, Network, RANGE};
-pub(crate) use node::{Layout, Node, init};
+pub(crate) use node::{Layout, Node, init, ip};

@@ -192,7 +192,7 @@ fn link(network: Network, process: &mut Process) -> anyhow::Result<()> {
     ip(&["route", "add", &network.services(), "via", &node])
 }
 
-fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn ip(arguments: &[&str]) -> anyhow::Result<()> {
     let output = Command::new("ip").args(arguments).output().context("start ip")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), complaint.trim());

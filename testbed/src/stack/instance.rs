@@ -4,14 +4,13 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 
 use super::processes;
 use super::state::{self, State};
-use crate::kubernetes::{INSTANCES, Network, cgroup_folders};
+use crate::kubernetes::{INSTANCES, Network, cgroup_folders, ip};
 use crate::{cache, wait};
 
 const END: Duration = Duration::from_secs(20);
@@ -84,11 +83,8 @@ fn remove_link(name: &str) -> anyhow::Result<()> {
     if !link.exists() {
         return Ok(());
     }
-    let output = Command::new("ip").args(["link", "delete", name]).output().context("start ip")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
     // It may have gone by itself just now.
-    ensure!(output.status.success() || !link.exists(), "remove link {name}: {}", complaint.trim());
-    Ok(())
+    ip(&["link", "delete", name]).or_else(|error| if link.exists() { Err(error) } else { Ok(()) })
 }
 
 fn remove(folder: &Path) -> anyhow::Result<()> {

@@ -1,10 +1,14 @@
 //! A field's default, as the manifest spells it → the JSON value that a message
 //! would hold.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
 use crate::ColumnType;
+use crate::types::Element;
 
 /// The JSON value of a default, or what to write instead.
 ///
@@ -33,7 +37,66 @@ pub fn parse_default(column_type: &ColumnType, text: &str) -> Result<Value, Stri
         T::Date => date(text),
         T::DateTime64 { precision, .. } => date_time(text, *precision),
         T::Uuid => uuid(text),
+        T::Enum8(names) | T::Enum16(names) if names.contains(text) => Ok(Value::from(text)),
+        T::Enum8(names) | T::Enum16(names) => Err(format!("write one of {}", names.list())),
+        T::Ipv4 => ip::<Ipv4Addr>(text, "192.0.2.1"),
+        T::Ipv6 => ip::<IpAddr>(text, "2001:db8::1"),
+        T::Array(_) | T::Map { .. } | T::Json => {
+            let value =
+                serde_json::from_str(text).map_err(|_| "write JSON, like [1, 2] or {\"a\": 1}".to_owned())?;
+            nested(column_type, value)
+        }
     }
+}
+
+/// Checks a value of a default that is an array or an object.
+fn nested(column_type: &ColumnType, value: Value) -> Result<Value, String> {
+    use ColumnType as T;
+    let of = |element: &Element, value: Value| match value {
+        Value::Null if element.nullable => Ok(Value::Null),
+        value => nested(&element.column_type, value),
+    };
+    match (column_type, value) {
+        (T::Array(element), Value::Array(items)) => {
+            items.into_iter().map(|item| of(element, item)).collect::<Result<_, _>>().map(Value::Array)
+        }
+        (T::Map { key, value: element }, Value::Object(members)) => {
+            let mut checked = serde_json::Map::new();
+            for (name, value) in members {
+                let name = match parse_default(key, &name)? {
+                    Value::String(name) => name,
+                    number => number.to_string(),
+                };
+                if checked.insert(name.clone(), of(element, value)?).is_some() {
+                    return Err(format!("write the key {name:?} once"));
+                }
+            }
+            Ok(Value::Object(checked))
+        }
+        (T::Json, Value::Object(members)) if members.is_empty() => Ok(Value::Object(members)),
+        (T::Array(_), _) => Err("write a JSON array, like []".to_owned()),
+        (T::Map { .. }, _) => Err("write a JSON object, like {}".to_owned()),
+        (T::Json, _) => Err("write {}, the only default of JSON".to_owned()),
+        // A JSON number of a default would have lost digits.
+        (T::Decimal { .. }, Value::Number(number)) if !number.is_i64() && !number.is_u64() => {
+            Err("write decimals in quotes".to_owned())
+        }
+        (T::Bool, Value::Bool(value)) => Ok(Value::Bool(value)),
+        (number, Value::Number(value)) if number.is_number() => parse_default(number, &value.to_string()),
+        (T::Bool, _) => Err("write true or false".to_owned()),
+        (T::Decimal { .. }, Value::String(text)) => parse_default(column_type, &text),
+        (number, other) if number.is_number() => Err(format!("write a number, not {other}")),
+        (_, Value::String(text)) => parse_default(column_type, &text),
+        (_, other) => Err(format!("write a text in quotes, not {other}")),
+    }
+}
+
+/// An address in its shortest spelling; of four numbers as one of IPv6, where
+/// that is asked for.
+fn ip<A: FromStr + ToString>(text: &str, example: &str) -> Result<Value, String> {
+    text.parse::<A>()
+        .map(|address| Value::from(address.to_string()))
+        .map_err(|_| format!("write an address like {example}"))
 }
 
 /// `str::parse` also takes `+1` and `007`, which JSON does not.
@@ -44,7 +107,7 @@ fn is_json_integer(text: &str) -> bool {
         && (digits == "0" || !digits.starts_with('0'))
 }
 
-fn integer<N: std::str::FromStr + Bounded>(text: &str) -> Result<N, String> {
+fn integer<N: FromStr + Bounded>(text: &str) -> Result<N, String> {
     is_json_integer(text)
         .then(|| text.parse().ok())
         .flatten()
@@ -199,6 +262,16 @@ mod tests {
             ("DateTime64(0)", "2299-12-31T23:59:59Z", json!("2299-12-31 23:59:59")),
             ("DateTime64(9)", "2262-04-11T23:47:16.854775807Z", json!("2262-04-11 23:47:16.854775807")),
             ("UUID", "61F0C404-5CB3-11E7-907B-A6006AD3DBA0", json!("61f0c404-5cb3-11e7-907b-a6006ad3dba0")),
+            ("Enum8('a' = 1, 'b c' = 2)", "b c", json!("b c")),
+            ("IPv4", "192.0.2.1", json!("192.0.2.1")),
+            ("IPv6", "2001:DB8:0:0::1", json!("2001:db8::1")),
+            ("IPv6", "192.0.2.1", json!("192.0.2.1")),
+            ("Array(Nullable(UInt64))", "[1, null, 18446744073709551615]", json!([1, null, u64::MAX])),
+            ("Array(Array(Bool))", "[[], [true]]", json!([[], [true]])),
+            ("Array(Decimal(9, 2))", r#"["1.50", 2]"#, json!(["1.50", "2"])),
+            ("Map(Int8, Array(Date))", r#"{"-1": ["2026-01-31"]}"#, json!({"-1": ["2026-01-31"]})),
+            ("Map(IPv6, JSON)", r#"{"0::1": {}}"#, json!({"::1": {}})),
+            ("JSON", "{}", json!({})),
         ] {
             assert_eq!(parse(column_type, text), Ok(expected), "{column_type} {text:?}");
         }
@@ -230,6 +303,23 @@ mod tests {
             ("DateTime64(9)", "2262-04-11T23:47:16.854775808Z"),
             ("DateTime64(3)", "2016-12-31T23:59:60Z"),
             ("UUID", "61f0c4045cb311e7907ba6006ad3dba0"),
+            ("Enum8('a' = 1)", "b"),
+            ("IPv4", "192.0.2.01"),
+            ("IPv4", "::1"),
+            ("IPv6", "fe80::1%eth0"),
+            ("Array(Int8)", ""),
+            ("Array(Int8)", "{}"),
+            ("Array(Int8)", "[128]"),
+            ("Array(Int8)", "[null]"),
+            ("Array(Int8)", "[1.0]"),
+            ("Array(String)", "[1]"),
+            ("Array(Bool)", r#"["true"]"#),
+            ("Array(Decimal(9, 2))", "[1.5]"),
+            ("Map(String, Int8)", "[]"),
+            ("Map(Int8, Int8)", r#"{"x": 1}"#),
+            ("Map(IPv6, Int8)", r#"{"::1": 1, "0::1": 2}"#),
+            ("JSON", "[]"),
+            ("JSON", r#"{"a": 1}"#),
         ] {
             assert!(parse(column_type, text).is_err(), "{column_type} {text:?}");
         }

@@ -26,16 +26,20 @@ pub fn components(table: &Table) -> Value {
         "cursor".to_owned(),
         query("cursor", "`meta.next_cursor` of the page before, with the same filters and order", &text),
     );
-    for column in &table.columns {
+    for column in comparable(table) {
         all.insert(component(column), filter(column));
     }
     Value::Object(all)
 }
 
+fn comparable(table: &Table) -> impl Iterator<Item = &Column> {
+    table.columns.iter().filter(|column| !column.column_type.is_composite())
+}
+
 /// References to all of [`components`].
 pub fn references(table: &Table) -> Value {
     let named = ["select", "order", "limit", "offset", "cursor"].map(str::to_owned);
-    let filters = table.columns.iter().map(component);
+    let filters = comparable(table).map(component);
     named.into_iter().chain(filters).map(|name| reference("parameters", &name)).collect()
 }
 
@@ -52,7 +56,7 @@ pub fn key(table: &Table) -> Value {
         "in": "path",
         "required": true,
         "description": format!("A value of `{}`, percent-encoded", column.name),
-        "schema": value_schema(column),
+        "schema": value_schema(&column.column_type, false),
     })
 }
 

@@ -1,10 +1,11 @@
 //! What answers hold, as JSON Schema.
 
 use caudal_model::ColumnType;
+use caudal_model::types::Element;
 use serde_json::{Map, Value, json};
 
 use super::reference;
-use crate::table::{Column, Table};
+use crate::table::Table;
 
 pub fn components(table: &Table) -> Value {
     let mut all = json!({"Record": record(table), "Page": page(), "One": one(table)});
@@ -15,11 +16,12 @@ pub fn components(table: &Table) -> Value {
     all
 }
 
-/// A value of this column, as JSON.
-pub fn value_schema(column: &Column) -> Value {
+/// A value of this type, or null where that may stand for one, as JSON.
+pub fn value_schema(column_type: &ColumnType, nullable: bool) -> Value {
     use ColumnType as T;
+    let element = |element: &Element| value_schema(&element.column_type, element.nullable);
     let integer = |least: Value, most: Value| json!({"type": "integer", "minimum": least, "maximum": most});
-    match &column.column_type {
+    let mut schema = match column_type {
         T::Int8 => integer(i8::MIN.into(), i8::MAX.into()),
         T::Int16 => integer(i16::MIN.into(), i16::MAX.into()),
         T::Int32 => integer(i32::MIN.into(), i32::MAX.into()),
@@ -36,7 +38,22 @@ pub fn value_schema(column: &Column) -> Value {
         T::Date => json!({"type": "string", "format": "date"}),
         T::DateTime64 { .. } => json!({"type": "string", "format": "date-time"}),
         T::Uuid => json!({"type": "string", "format": "uuid"}),
+        T::Enum8(names) | T::Enum16(names) => {
+            json!({"type": "string", "enum": names.iter().map(|(name, _)| name).collect::<Vec<_>>()})
+        }
+        T::Ipv4 => json!({"type": "string", "format": "ipv4"}),
+        T::Ipv6 => json!({"type": "string", "format": "ipv6"}),
+        T::Array(items) => json!({"type": "array", "items": element(items)}),
+        T::Map { value, .. } => json!({"type": "object", "additionalProperties": element(value)}),
+        T::Json => json!({"type": "object"}),
+    };
+    if nullable {
+        schema["type"] = json!([schema["type"], "null"]);
+        if let Some(names) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+            names.push(Value::Null);
+        }
     }
+    schema
 }
 
 fn record(table: &Table) -> Value {
@@ -45,10 +62,7 @@ fn record(table: &Table) -> Value {
         .iter()
         .enumerate()
         .map(|(id, column)| {
-            let mut schema = value_schema(column);
-            if column.nullable {
-                schema["type"] = json!([schema["type"], "null"]);
-            }
+            let mut schema = value_schema(&column.column_type, column.nullable);
             let description = if id < table.field_count {
                 column.column_type.to_string()
             } else {

@@ -9,6 +9,11 @@ fn example() -> Value {
         "at: DateTime64(3)",
         "small: UInt8",
         "ok: Bool?",
+        "state: Enum8('new' = 1, 'paid' = 2)?",
+        "address: IPv6",
+        "tags: Array(Nullable(String))",
+        "prices: Map(String, Array(Decimal(9, 2)))",
+        "more: JSON",
     ];
     let plan = plan(&fields, &["id"]);
     let aliases =

@@ -72,6 +72,10 @@ pub fn parse(column: &Column, text: &str) -> Result<Comparison, FilterError> {
             column.name
         ))
     };
+    if column.column_type.is_composite() {
+        let Column { name, column_type, .. } = column;
+        return Err(FilterError::WrongType(format!("{name} is {column_type}: rows can't be filtered by it")));
+    }
     let (name, rest) = text.split_once('.').ok_or_else(|| unknown(text))?;
     if name == "in" {
         return in_list(column, rest).map(Comparison::In);

@@ -165,6 +165,12 @@ impl<'a> Reader<'a> {
                 }
             };
             let Some(column) = self.column("order", name) else { continue };
+            let column_type = &self.table.columns[column].column_type;
+            if column_type.is_composite() {
+                let detail = format!("{name} is {column_type}: rows can't be ordered by it");
+                self.error("order", ErrorCode::WrongType, detail);
+                continue;
+            }
             if terms.iter().any(|term| term.column == column) {
                 self.error("order", ErrorCode::Repeated, format!("{name} is named twice"));
             }

@@ -99,6 +99,19 @@ fn names_every_wrong_parameter_at_once() {
 }
 
 #[test]
+fn arrays_and_objects_are_read_and_not_compared() {
+    let table = table(&["id: Int64", "tags: Array(String)", "more: JSON", "m: Map(String, Int8)"], &["id"]);
+    for name in ["tags", "more", "m"] {
+        assert!(parse(&table, &format!("select={name}")).is_ok());
+        for raw in [format!("{name}=eq.x"), format!("{name}=in.(x)"), format!("order={name}.desc")] {
+            let errors = parse(&table, &raw).unwrap_err();
+            assert_eq!(errors[0].code, ErrorCode::WrongType, "{raw}");
+            assert!(errors[0].detail.contains("rows can't be"), "{errors:?}");
+        }
+    }
+}
+
+#[test]
 fn bounds_filters_and_order() {
     assert_eq!(errors(&"id=gt.1&".repeat(33))[0].code, ErrorCode::TooMany);
     assert_eq!(errors(&format!("order={}", "id,".repeat(9)))[0].code, ErrorCode::TooMany);

@@ -2,6 +2,7 @@
 //! exactly that value, or what would have been right.
 
 use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use caudal_model::ColumnType;
@@ -33,6 +34,11 @@ pub fn parse(column_type: &ColumnType, text: &str) -> Result<String, Expected> {
         T::Date => date(text),
         T::DateTime64 { precision, .. } => timestamp(text, *precision),
         T::Uuid => uuid(text),
+        T::Enum8(names) | T::Enum16(names) if names.contains(text) => Ok(text.to_owned()),
+        T::Enum8(names) | T::Enum16(names) => Err(format!("one of {}", names.list())),
+        T::Ipv4 => ip::<Ipv4Addr>(text, "an IPv4 address such as 192.0.2.1"),
+        T::Ipv6 => ip::<IpAddr>(text, "an IP address such as 2001:db8::1"),
+        T::Array(_) | T::Map { .. } | T::Json => Err("no comparison".to_owned()),
     }
 }
 
@@ -130,6 +136,10 @@ fn canonical_timestamp(moment: DateTime<Utc>, precision: u8) -> Option<String> {
     Some(if kept.is_empty() { seconds.to_string() } else { format!("{seconds}.{kept}") })
 }
 
+fn ip<A: FromStr + ToString>(text: &str, expected: &str) -> Result<String, Expected> {
+    text.parse::<A>().map(|address| address.to_string()).map_err(|_| expected.to_owned())
+}
+
 fn uuid(text: &str) -> Result<String, Expected> {
     uuid::Uuid::try_parse(text)
         .ok()
@@ -173,6 +183,10 @@ mod tests {
             ("DateTime64(9)", "2024-01-01T00:00:00.123456789Z", "2024-01-01 00:00:00.123456789"),
             ("DateTime64(9)", "2262-04-11T23:47:16.854775807Z", "2262-04-11 23:47:16.854775807"),
             ("UUID", "123E4567-E89B-12D3-A456-426614174000", "123e4567-e89b-12d3-a456-426614174000"),
+            ("Enum8('new' = 1, 'é\\'' = 2)", "é'", "é'"),
+            ("IPv4", "192.0.2.1", "192.0.2.1"),
+            ("IPv6", "2001:DB8:0::1", "2001:db8::1"),
+            ("IPv6", "192.0.2.1", "192.0.2.1"),
         ] {
             assert_eq!(check(column_type, text).as_deref(), Ok(canonical), "{column_type} {text}");
         }
@@ -206,6 +220,13 @@ mod tests {
             ("DateTime64(3)", "2300-01-01T00:00:00Z", "2299"),
             ("DateTime64(9)", "2262-04-11T23:47:16.854775808Z", "2262-04-11"),
             ("UUID", "123e4567e89b12d3a456426614174000", "UUID"),
+            ("Enum16('new' = 1, 'paid' = 500)", "sold", "one of new, paid"),
+            ("Enum8('new' = 1)", "1", "one of new"),
+            ("IPv4", "192.0.2.01", "an IPv4 address"),
+            ("IPv4", "::1", "an IPv4 address"),
+            ("IPv6", "::1%eth0", "an IP address"),
+            ("Array(Int8)", "[1]", "no comparison"),
+            ("JSON", "{}", "no comparison"),
         ] {
             let message = check(column_type, text).unwrap_err();
             assert!(message.contains(expected), "{column_type} {text}: {message}");

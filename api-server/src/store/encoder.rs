@@ -42,7 +42,18 @@ impl CellKind {
     pub fn of(column_type: &ColumnType) -> Self {
         use ColumnType as T;
         match column_type {
-            T::String | T::LowCardinalityString | T::Bool | T::Date | T::Uuid => Self::Verbatim,
+            T::String
+            | T::LowCardinalityString
+            | T::Bool
+            | T::Date
+            | T::Uuid
+            | T::Enum8(_)
+            | T::Enum16(_)
+            | T::Ipv4
+            | T::Ipv6
+            | T::Array(_)
+            | T::Map { .. }
+            | T::Json => Self::Verbatim,
             T::DateTime64 { .. } => Self::Timestamp,
             T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {
                 Self::Number

@@ -162,6 +162,12 @@ fn settings(statement: &Statement) -> Vec<(&'static str, String)> {
         // A client that went away frees the server.
         ("cancel_http_readonly_queries_on_client_close", "1".to_owned()),
         ("output_format_json_escape_forward_slashes", "0".to_owned()),
+        // What stands inside arrays and maps comes as it is sent.
+        ("output_format_json_quote_64bit_integers", "0".to_owned()),
+        ("output_format_json_quote_decimals", "0".to_owned()),
+        ("output_format_json_quote_denormals", "0".to_owned()),
+        ("output_format_json_map_as_array_of_tuples", "0".to_owned()),
+        ("date_time_output_format", "iso".to_owned()),
     ];
     if !statement.in_table_order {
         settings.push(("max_rows_to_read", MAX_ROWS_TO_READ.to_string()));

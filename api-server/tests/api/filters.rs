@@ -93,6 +93,22 @@ fn types() -> Vec<Type> {
                 "ffffffff-ffff-ffff-ffff-ffffffffffff",
             ],
         ),
+        // An enum is ordered by its numbers.
+        same(
+            "Enum8('z}' = -1, '' = 0, 'b\\'\\\\ é' = 1)",
+            [json!("z}"), json!(""), json!("b'\\ é")],
+            ["z}", "", "b'\\ é"],
+        ),
+        same(
+            "IPv4",
+            [json!("0.0.0.0"), json!("9.0.0.1"), json!("192.0.2.1")],
+            ["0.0.0.0", "9.0.0.1", "192.0.2.1"],
+        ),
+        same(
+            "IPv6",
+            [json!("::"), json!("::ffff:192.0.2.1"), json!("2001:db8::1")],
+            ["::", "192.0.2.1", "2001:DB8:0::1"],
+        ),
     ]
 }
 

@@ -50,6 +50,43 @@ fn select_order_limit_and_offset_shape_the_page() {
 }
 
 #[test]
+fn arrays_maps_and_objects_are_json() {
+    let fields = [
+        "address: IPv6",
+        "tags: Array(Nullable(String))",
+        "times: Array(DateTime64(3, 'Asia/Tokyo'))",
+        "numbers: Map(Int64, Array(UInt64))",
+        "prices: Map(LowCardinality(String), Decimal(38, 2))",
+        "floats: Array(Float64)",
+        "more: JSON",
+        "list: Array(JSON)",
+    ];
+    let pipeline = Pipeline::create(clickhouse(), &fields, &["address"]);
+    let rows = [
+        json!({"address": "::1", "tags": [], "times": [], "numbers": {}, "prices": {}, "floats": [], "more": {},
+               "list": []}),
+        json!({"address": "::ffff:192.0.2.1", "tags": ["a/\"\n", null], "times": ["2024-01-01T00:00:00.120Z"],
+               "numbers": {"-9223372036854775808": [u64::MAX, 0]}, "prices": {"": 12.5}, "floats": [0.1, -1e300],
+               "more": {"a": {"b": [1, "x", {"c": i64::MAX}]}}, "list": [{}, {"a": true}]}),
+    ];
+    pipeline.insert(clickhouse(), &rows, |number| (0, number));
+    let api = Api::serve(&pipeline);
+    assert_eq!(api.ok("/v1/records")["data"], json!(rows));
+    assert_eq!(api.ok("/v1/records/%3A%3A1")["data"], rows[0]);
+    assert_eq!(api.ok("/v1/records/192.0.2.1")["data"], rows[1]);
+    assert_eq!(api.json("/v1/records/%3A%3A2").0, 404);
+    assert_eq!(api.json("/v1/records/localhost").0, 400);
+    assert_eq!(
+        api.ok("/v1/records?select=tags&order=address.desc&limit=1")["data"],
+        json!([{"tags": rows[1]["tags"]}])
+    );
+    for wrong in ["tags=eq.a", "numbers=gt.1", "more=in.(a)", "order=list", "order=more.desc"] {
+        let (status, problem) = api.json(&format!("/v1/records?{wrong}"));
+        assert_eq!((status, &problem["errors"][0]["code"]), (400, &json!("WrongType")), "{wrong}: {problem}");
+    }
+}
+
+#[test]
 fn a_key_finds_the_newest_row_and_says_how_many_there_are() {
     let pipeline = Pipeline::create(clickhouse(), &["id: String", "status: String?"], &["id"]);
     let rows = [

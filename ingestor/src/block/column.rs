@@ -2,88 +2,11 @@
 
 use caudal_model::ColumnType;
 
-use super::dictionary::{Dictionary, ENTRY_BYTES};
-use super::varint;
-
-/// How a value of a column is laid out and checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Signed, of so many bytes.
-    Int(u8),
-    UInt(u8),
-    Float32,
-    Float64,
-    /// An integer of `width` bytes counting units of 10^-scale.
-    Decimal {
-        width: u8,
-        precision: u8,
-        scale: u8,
-    },
-    Text,
-    Dictionary,
-    Bool,
-    /// Days since 1970 in two bytes.
-    Date,
-    /// Ticks of 10^-precision seconds since 1970 in eight bytes.
-    DateTime {
-        precision: u8,
-    },
-    Uuid,
-}
-
-impl Kind {
-    pub fn of(column_type: &ColumnType) -> Self {
-        match column_type {
-            ColumnType::Int8 => Self::Int(1),
-            ColumnType::Int16 => Self::Int(2),
-            ColumnType::Int32 => Self::Int(4),
-            ColumnType::Int64 => Self::Int(8),
-            ColumnType::UInt8 => Self::UInt(1),
-            ColumnType::UInt16 => Self::UInt(2),
-            ColumnType::UInt32 => Self::UInt(4),
-            ColumnType::UInt64 => Self::UInt(8),
-            ColumnType::Float32 => Self::Float32,
-            ColumnType::Float64 => Self::Float64,
-            ColumnType::Decimal { precision, scale } => {
-                let width = match precision {
-                    0..=9 => 4,
-                    10..=18 => 8,
-                    19..=38 => 16,
-                    _ => 32,
-                };
-                Self::Decimal { width, precision: *precision, scale: *scale }
-            }
-            ColumnType::String => Self::Text,
-            ColumnType::LowCardinalityString => Self::Dictionary,
-            ColumnType::Bool => Self::Bool,
-            ColumnType::Date => Self::Date,
-            ColumnType::DateTime64 { precision, .. } => Self::DateTime { precision: *precision },
-            ColumnType::Uuid => Self::Uuid,
-        }
-    }
-
-    /// Bytes per value; 0 when values differ in length.
-    pub fn width(self) -> usize {
-        match self {
-            Self::Int(width) | Self::UInt(width) | Self::Decimal { width, .. } => usize::from(width),
-            Self::Float32 | Self::Dictionary => 4,
-            Self::Float64 | Self::DateTime { .. } => 8,
-            Self::Text => 0,
-            Self::Bool => 1,
-            Self::Date => 2,
-            Self::Uuid => 16,
-        }
-    }
-
-    /// The most memory a value takes, its text aside.
-    pub fn most_bytes(self) -> usize {
-        match self {
-            Self::Text => 1,
-            Self::Dictionary => self.width() + ENTRY_BYTES + 10,
-            fixed => fixed.width(),
-        }
-    }
-}
+use super::dictionary::Dictionary;
+use super::kind::Kind;
+use super::nested::Nested;
+use super::sealed::Buffer;
+use super::{enumeration, varint};
 
 /// Values of one field, as wire bytes.
 pub struct Column {
@@ -92,15 +15,33 @@ pub struct Column {
     pub(super) data: Vec<u8>,
     /// One byte per row: 1 is NULL. Empty unless the column has a null map.
     pub(super) nulls: Vec<u8>,
-    pub(super) dictionary: Option<Box<Dictionary>>,
+    pub(super) beside: Beside,
     /// Where the last pushed string begins.
     mark: usize,
 }
 
+/// What some kinds need besides their values.
+pub(super) enum Beside {
+    Nothing,
+    Dictionary(Box<Dictionary>),
+    Names(enumeration::Numbers),
+    Nested(Box<Nested>),
+}
+
 impl Column {
-    pub fn new(kind: Kind, nullable: bool) -> Self {
-        let dictionary = (kind == Kind::Dictionary).then(|| Box::new(Dictionary::new(nullable)));
-        Self { kind, nullable, data: Vec::new(), nulls: Vec::new(), dictionary, mark: 0 }
+    pub fn new(column_type: &ColumnType, nullable: bool) -> Self {
+        let beside = match column_type {
+            ColumnType::LowCardinalityString => Beside::Dictionary(Box::new(Dictionary::new(nullable))),
+            ColumnType::Enum8(names) | ColumnType::Enum16(names) => {
+                Beside::Names(enumeration::Numbers::new(names))
+            }
+            ColumnType::Array(_) | ColumnType::Map { .. } => {
+                Beside::Nested(Box::new(Nested::new(column_type)))
+            }
+            _ => Beside::Nothing,
+        };
+        let kind = Kind::of(column_type);
+        Self { kind, nullable, data: Vec::new(), nulls: Vec::new(), beside, mark: 0 }
     }
 
     #[inline]
@@ -124,7 +65,7 @@ impl Column {
     /// Pushes a string.
     #[inline]
     pub fn push_text(&mut self, text: &[u8]) {
-        if let Some(dictionary) = &mut self.dictionary {
+        if let Beside::Dictionary(dictionary) = &mut self.beside {
             let number = dictionary.number(text);
             self.data.extend_from_slice(&number.to_le_bytes());
         } else {
@@ -147,7 +88,7 @@ impl Column {
         match self.kind {
             // NULL is number 0 of the dictionary; there is no map.
             Kind::Dictionary => self.data.extend_from_slice(&[0; 4]),
-            Kind::Text => {
+            Kind::Text | Kind::Json => {
                 self.mark = self.data.len();
                 self.data.push(0);
                 self.nulls.push(1);
@@ -159,10 +100,22 @@ impl Column {
         }
     }
 
+    /// The number of an enum's name.
+    pub fn number_of(&self, name: &[u8]) -> Option<i16> {
+        match &self.beside {
+            Beside::Names(numbers) => numbers.get(name),
+            _ => None,
+        }
+    }
+
     /// Takes the last pushed value back. Its dictionary entry may stay: an
     /// entry no row points at means nothing.
     pub fn undo(&mut self) {
-        let len = if self.kind == Kind::Text { self.mark } else { self.data.len() - self.kind.width() };
+        if let Beside::Nested(_) = self.beside {
+            return self.undo_nested();
+        }
+        let width = self.kind.width();
+        let len = if width == 0 { self.mark } else { self.data.len() - width };
         self.data.truncate(len);
         self.nulls.pop();
     }
@@ -180,30 +133,63 @@ impl Column {
     }
 
     pub fn bytes(&self) -> usize {
-        let dictionary = self.dictionary.as_ref().map_or(0, |dictionary| dictionary.bytes());
-        self.data.len() + self.nulls.len() + dictionary
+        let beside = match &self.beside {
+            Beside::Nothing | Beside::Names(_) => 0,
+            Beside::Dictionary(dictionary) => dictionary.bytes(),
+            Beside::Nested(nested) => nested.columns.iter().map(Self::bytes).sum(),
+        };
+        self.data.len() + self.nulls.len() + beside
     }
 
     pub fn clear(&mut self) {
         self.data.clear();
         self.nulls.clear();
         self.mark = 0;
-        if let Some(dictionary) = &mut self.dictionary {
-            dictionary.clear();
+        match &mut self.beside {
+            Beside::Nothing | Beside::Names(_) => {}
+            Beside::Dictionary(dictionary) => dictionary.clear(),
+            Beside::Nested(nested) => nested.columns.iter_mut().for_each(Self::clear),
         }
     }
 
+    pub(super) fn beneath(&mut self) -> &mut [Self] {
+        match &mut self.beside {
+            Beside::Nested(nested) => &mut nested.columns,
+            _ => &mut [],
+        }
+    }
+
+    /// The memory, emptied.
+    pub(super) fn take_buffer(&mut self) -> Buffer {
+        self.clear();
+        let beneath = self.beneath().iter_mut().map(Self::take_buffer).collect();
+        Buffer { data: std::mem::take(&mut self.data), nulls: std::mem::take(&mut self.nulls), beneath }
+    }
+
+    pub(super) fn reuse(&mut self, buffer: Buffer) {
+        // A message that was refused may have left its memory.
+        if self.data.is_empty() {
+            self.data = buffer.data;
+            self.nulls = buffer.nulls;
+        }
+        self.beneath().iter_mut().zip(buffer.beneath).for_each(|(column, buffer)| column.reuse(buffer));
+    }
+
     /// The only value, taken out: how defaults are encoded once at the start.
+    /// Not of arrays and maps.
     pub fn single(&self) -> Encoded {
         match self.kind {
             _ if self.nulls.first() == Some(&1) => Encoded::Null,
             Kind::Dictionary if self.nullable && self.data == [0; 4] => Encoded::Null,
             Kind::Dictionary => {
-                let wire = self.dictionary.as_ref().map(|dictionary| dictionary.wire()).unwrap_or_default();
+                let wire = match &self.beside {
+                    Beside::Dictionary(dictionary) => dictionary.wire(),
+                    _ => &[],
+                };
                 let reserved = if self.nullable { 2 } else { 1 };
                 Encoded::Text(without_length(&wire[reserved.min(wire.len())..]))
             }
-            Kind::Text => Encoded::Text(without_length(&self.data)),
+            Kind::Text | Kind::Json => Encoded::Text(without_length(&self.data)),
             _ => Encoded::Fixed(self.data.clone()),
         }
     }
@@ -228,7 +214,7 @@ mod tests {
 
     #[test]
     fn takes_back_what_was_pushed() {
-        let mut column = Column::new(Kind::Text, true);
+        let mut column = Column::new(&ColumnType::String, true);
         column.push_text(b"kept");
         let before = (column.data.clone(), column.nulls.clone());
         column.push_text(&[b'x'; 300]);
@@ -240,14 +226,15 @@ mod tests {
 
     #[test]
     fn gives_a_default_back_as_it_was_encoded() {
-        for (kind, nullable) in [(Kind::Text, false), (Kind::Dictionary, false), (Kind::Dictionary, true)] {
+        let dictionary = ColumnType::LowCardinalityString;
+        for (of, nullable) in [(&ColumnType::String, false), (&dictionary, false), (&dictionary, true)] {
             for text in [&b""[..], b"a", &[b'y'; 200]] {
-                let mut column = Column::new(kind, nullable);
+                let mut column = Column::new(of, nullable);
                 column.push_text(text);
-                assert_eq!(column.single(), Encoded::Text(text.to_vec()), "{kind:?} {nullable}");
+                assert_eq!(column.single(), Encoded::Text(text.to_vec()), "{of} {nullable}");
             }
         }
-        let mut column = Column::new(Kind::Dictionary, true);
+        let mut column = Column::new(&dictionary, true);
         column.push_null();
         assert_eq!(column.single(), Encoded::Null);
     }

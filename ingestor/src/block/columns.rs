@@ -1,9 +1,12 @@
 //! All columns of a block: the pipeline's fields and the metadata columns.
 
+use bytes::Bytes;
+use caudal_model::ColumnType;
 use caudal_model::ddl::{self, METADATA_COLUMNS};
 use caudal_model::plan::Field;
 
-use super::column::{Column, Encoded, Kind};
+use super::column::{Beside, Column, Encoded};
+use super::kind::{self, Kind};
 use super::sealed::{Block, Buffers, Part, REPEATED, Shape};
 use super::varint;
 
@@ -15,9 +18,18 @@ pub struct Layout {
     /// Of the fields, in the plan's order.
     pub names: Vec<String>,
     pub native_types: Vec<String>,
-    kinds: Vec<(Kind, bool)>,
-    /// The most memory a row takes, its texts aside.
-    fixed_bytes: usize,
+    kinds: Vec<(ColumnType, bool)>,
+    bounds: Bounds,
+}
+
+/// The most memory that a row takes.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Texts and elements aside.
+    fixed: usize,
+    /// For every two bytes of its message: an element has a comma behind it,
+    /// or brackets around it.
+    two_bytes: usize,
 }
 
 /// DateTime64(3) holds 1900-01-01 to 2299-12-31; a producer may claim any time.
@@ -25,15 +37,14 @@ const TIMESTAMPS: std::ops::RangeInclusive<i64> = -2_208_988_800_000..=10_413_79
 
 impl Layout {
     pub fn new(fields: &[Field]) -> Self {
-        let kinds: Vec<_> =
-            fields.iter().map(|field| (Kind::of(&field.column_type), field.nullable)).collect();
-        let fixed =
-            kinds.iter().map(|(kind, nullable)| kind.most_bytes() + usize::from(*nullable)).sum::<usize>();
+        let kinds: Vec<_> = fields.iter().map(|field| (field.column_type.clone(), field.nullable)).collect();
+        let fixed: usize = kinds.iter().map(|(of, nullable)| kind::most_bytes(of, *nullable)).sum();
+        let elements = kinds.iter().map(|(of, _)| kind::most_element_bytes(of)).max().unwrap_or_default();
         Self {
             names: fields.iter().map(|field| field.name.clone()).collect(),
             native_types: fields.iter().map(ddl::column_type).collect(),
             kinds,
-            fixed_bytes: fixed + METADATA_BYTES,
+            bounds: Bounds { fixed: fixed + METADATA_BYTES, two_bytes: 4 + elements },
         }
     }
 
@@ -59,7 +70,7 @@ pub struct Columns {
     offsets: Vec<u8>,
     timestamps: Vec<u8>,
     rows: usize,
-    fixed_bytes: usize,
+    bounds: Bounds,
     /// At least as many bytes as the block has.
     bytes_at_most: usize,
 }
@@ -67,11 +78,11 @@ pub struct Columns {
 impl Columns {
     pub fn new(layout: &Layout) -> Self {
         Self {
-            fields: layout.kinds.iter().map(|(kind, nullable)| Column::new(*kind, *nullable)).collect(),
+            fields: layout.kinds.iter().map(|(of, nullable)| Column::new(of, *nullable)).collect(),
             offsets: Vec::new(),
             timestamps: Vec::new(),
             rows: 0,
-            fixed_bytes: layout.fixed_bytes,
+            bounds: layout.bounds,
             bytes_at_most: 0,
         }
     }
@@ -91,9 +102,10 @@ impl Columns {
         self.grew(message_bytes);
     }
 
+    /// So many bytes of JSON have been pushed.
     #[inline]
-    fn grew(&mut self, message_bytes: usize) {
-        self.bytes_at_most += self.fixed_bytes + 2 * message_bytes;
+    pub fn grew(&mut self, message_bytes: usize) {
+        self.bytes_at_most += self.bounds.fixed + message_bytes.div_ceil(2) * self.bounds.two_bytes;
     }
 
     /// A message's fields have been taken back; what it added to dictionaries
@@ -149,13 +161,17 @@ impl Columns {
         });
         let mut heads = heads.collect::<Vec<_>>().into_iter();
         for column in &mut self.fields {
-            parts.push(sealed_part(column, heads.next().unwrap_or_default(), rows));
+            let mut head = heads.next().unwrap_or_default();
+            prefix(column, &mut head);
+            parts.push(Part { head: head.into(), ..sealed_part(column) });
         }
         let part = |head: Option<Vec<u8>>, data: Vec<u8>, shape: Shape| Part {
             head: head.unwrap_or_default().into(),
+            dictionary: Bytes::new(),
             nulls: None,
             data: data.into(),
             shape,
+            beneath: Vec::new(),
         };
         let repeated = rows.min(REPEATED);
         parts.push(part(heads.next(), source.to_le_bytes().repeat(repeated), Shape::Same(8)));
@@ -178,13 +194,7 @@ impl Columns {
             return;
         }
         let Buffers { fields, offsets, timestamps } = buffers;
-        for (column, (data, nulls)) in self.fields.iter_mut().zip(fields) {
-            // A message that was refused may have left its memory.
-            if column.data.is_empty() {
-                column.data = data;
-                column.nulls = nulls;
-            }
-        }
+        self.fields.iter_mut().zip(fields).for_each(|(column, buffer)| column.reuse(buffer));
         self.offsets = offsets;
         self.timestamps = timestamps;
     }
@@ -192,11 +202,7 @@ impl Columns {
     /// The memory of a block that has no row.
     pub fn take_buffers(&mut self) -> Buffers {
         debug_assert_eq!(self.rows, 0);
-        let take = |column: &mut Column| {
-            column.clear();
-            (std::mem::take(&mut column.data), std::mem::take(&mut column.nulls))
-        };
-        let fields = self.fields.iter_mut().map(take).collect();
+        let fields = self.fields.iter_mut().map(Column::take_buffer).collect();
         let (offsets, timestamps) = (std::mem::take(&mut self.offsets), std::mem::take(&mut self.timestamps));
         Buffers { fields, offsets, timestamps }
     }
@@ -207,38 +213,61 @@ impl Columns {
     }
 }
 
-fn sealed_part(column: &mut Column, mut head: Vec<u8>, rows: usize) -> Part {
+/// Versions of the serializations of the column and of those beneath, which
+/// stand before all values.
+fn prefix(column: &Column, head: &mut Vec<u8>) {
+    match (&column.beside, column.kind) {
+        // A dictionary of its own; an object as a text.
+        (Beside::Dictionary(_), _) | (_, Kind::Json) => head.extend_from_slice(&1_u64.to_le_bytes()),
+        (Beside::Nested(nested), _) => nested.columns.iter().for_each(|column| prefix(column, head)),
+        _ => {}
+    }
+}
+
+fn sealed_part(column: &mut Column) -> Part {
     let data = std::mem::take(&mut column.data);
     let nulls = std::mem::take(&mut column.nulls);
-    let part = if let Some(dictionary) = &mut column.dictionary {
-        // Keys have the smallest width that the dictionary allows.
-        let (tag, width) = match dictionary.len() {
-            0..=256 => (0_u64, 1),
-            257..=65_536 => (1, 2),
-            _ => (2, 4),
-        };
-        // Version of the serialization; then per block: key type, own
-        // dictionary follows (bit 9), it is to be updated (bit 10).
-        head.extend_from_slice(&1_u64.to_le_bytes());
-        if rows > 0 {
-            head.extend_from_slice(&(tag | 1 << 9 | 1 << 10).to_le_bytes());
-            head.extend_from_slice(&(dictionary.len() as u64).to_le_bytes());
-            head.extend_from_slice(dictionary.wire());
-        }
-        let keys = match width {
-            1 => narrowed::<1>(data),
-            2 => narrowed::<2>(data),
-            _ => data,
-        };
-        Part { head: head.into(), nulls: None, data: keys.into(), shape: Shape::Keys(width) }
-    } else {
-        let shape = match column.kind.width() {
-            0 => Shape::Texts,
-            width => Shape::Fixed(width),
-        };
-        let nulls = column.nullable.then(|| nulls.into());
-        Part { head: head.into(), nulls, data: data.into(), shape }
+    let mut part = Part {
+        head: Bytes::new(),
+        dictionary: Bytes::new(),
+        nulls: None,
+        data: Bytes::new(),
+        shape: Shape::Ends,
+        beneath: Vec::new(),
     };
+    match &mut column.beside {
+        Beside::Dictionary(dictionary) => {
+            // Keys have the smallest width that the dictionary allows.
+            let (tag, width) = match dictionary.len() {
+                0..=256 => (0_u64, 1),
+                257..=65_536 => (1, 2),
+                _ => (2, 4),
+            };
+            // Key type, own dictionary follows (bit 9), it is to be updated
+            // (bit 10).
+            let flags = tag | 1 << 9 | 1 << 10;
+            let entries = (dictionary.len() as u64).to_le_bytes();
+            part.dictionary = [&flags.to_le_bytes(), &entries, dictionary.wire()].concat().into();
+            part.shape = Shape::Keys(width);
+            part.data = match width {
+                1 => narrowed::<1>(data).into(),
+                2 => narrowed::<2>(data).into(),
+                _ => data.into(),
+            };
+        }
+        Beside::Nested(nested) => {
+            part.data = data.into();
+            part.beneath = nested.columns.iter_mut().map(sealed_part).collect();
+        }
+        Beside::Nothing | Beside::Names(_) => {
+            part.shape = match column.kind.width() {
+                0 => Shape::Texts,
+                width => Shape::Fixed(width),
+            };
+            part.data = data.into();
+            part.nulls = column.nullable.then(|| nulls.into());
+        }
+    }
     column.clear();
     part
 }

@@ -6,10 +6,15 @@
 mod column;
 mod columns;
 mod dictionary;
+mod enumeration;
+mod kind;
+mod nested;
 mod sealed;
 
-pub use column::{Column, Encoded, Kind};
+pub use column::{Column, Encoded};
 pub use columns::{Columns, Layout, RowId};
+pub(crate) use dictionary::Dictionary;
+pub use kind::Kind;
 pub use sealed::{Block, Buffers};
 
 /// Appends an unsigned LEB128 number, as Native writes lengths.
@@ -26,4 +31,18 @@ pub(crate) fn varint(out: &mut Vec<u8>, mut number: usize) {
     }
     #[allow(clippy::cast_possible_truncation)]
     out.push(number as u8);
+}
+
+/// Bytes of the text that `wire` begins with, its length included.
+pub(crate) fn text_length(wire: &[u8]) -> usize {
+    let (mut length, mut shift, mut prefix) = (0_usize, 0, 0);
+    while let Some(byte) = wire.get(prefix) {
+        length |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        prefix += 1;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    (prefix + length).min(wire.len())
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::varint;
+use super::nested::last_end;
+use super::{text_length, varint};
 
 /// Rows of one offset range of one partition, in the order of their offsets.
 #[derive(Clone, Debug)]
@@ -11,14 +12,18 @@ pub struct Block {
     pub(super) parts: Vec<Part>,
 }
 
-/// One column.
+/// One column, or one beneath another.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    /// Name, type and (for dictionaries) what stands before the keys.
+    /// Name, type and the prefixes of all serializations in it; empty of
+    /// columns beneath.
     pub head: Bytes,
+    /// What stands before the keys, if there are any.
+    pub dictionary: Bytes,
     pub nulls: Option<Bytes>,
     pub data: Bytes,
     pub shape: Shape,
+    pub beneath: Vec<Part>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(super) enum Shape {
     Texts,
     /// Numbers of this width into the dictionary; their count precedes them.
     Keys(usize),
+    /// Where each row's elements end in the columns beneath.
+    Ends,
 }
 
 /// Rows for which equal values are written out.
@@ -37,17 +44,31 @@ pub(super) const REPEATED: usize = 4_096;
 
 /// Memory of a block that is done with, emptied.
 pub struct Buffers {
-    /// Values and null map of each field.
-    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) fields: Vec<Buffer>,
     pub(super) offsets: Vec<u8>,
     pub(super) timestamps: Vec<u8>,
+}
+
+/// Memory of a column.
+#[derive(Default)]
+pub(super) struct Buffer {
+    pub data: Vec<u8>,
+    pub nulls: Vec<u8>,
+    pub beneath: Vec<Buffer>,
+}
+
+impl Buffer {
+    fn capacity(&self) -> usize {
+        self.data.capacity() + self.nulls.capacity() + self.beneath.iter().map(Self::capacity).sum::<usize>()
+    }
 }
 
 impl Buffers {
     /// Bytes there is room for.
     pub fn capacity(&self) -> usize {
-        let fields = self.fields.iter().map(|(data, nulls)| data.capacity() + nulls.capacity());
-        fields.sum::<usize>() + self.offsets.capacity() + self.timestamps.capacity()
+        self.fields.iter().map(Buffer::capacity).sum::<usize>()
+            + self.offsets.capacity()
+            + self.timestamps.capacity()
     }
 }
 
@@ -67,28 +88,14 @@ impl Block {
         varint(&mut head, self.parts.len());
         varint(&mut head, self.rows);
         for part in &self.parts {
-            head.extend_from_slice(&part.head);
-            if matches!(part.shape, Shape::Keys(_)) && self.rows > 0 {
-                head.extend_from_slice(&(self.rows as u64).to_le_bytes());
-            }
-            pieces.push(std::mem::take(&mut head).into());
-            pieces.extend(part.nulls.clone());
-            if let Shape::Same(width) = part.shape {
-                for from in (0..self.rows).step_by(REPEATED) {
-                    pieces.push(part.data.slice(..width * REPEATED.min(self.rows - from)));
-                }
-            } else {
-                pieces.push(part.data.clone());
-            }
+            part.pieces(self.rows, &mut head, &mut pieces);
         }
         pieces.retain(|piece| !piece.is_empty());
         pieces
     }
 
     pub fn bytes(&self) -> usize {
-        let part =
-            |part: &Part| part.head.len() + part.nulls.as_ref().map_or(0, Bytes::len) + part.data.len();
-        self.parts.iter().map(part).sum()
+        self.parts.iter().map(Part::bytes).sum()
     }
 
     /// Kafka's time of each row, in milliseconds since 1970.
@@ -102,34 +109,86 @@ impl Block {
     #[must_use]
     pub fn filtered(&self, keep: &[bool]) -> Self {
         debug_assert_eq!(keep.len(), self.rows);
-        let parts = self.parts.iter().map(|part| Part {
-            head: part.head.clone(),
-            nulls: part.nulls.as_ref().map(|nulls| fixed(nulls, 1, keep)),
-            data: match part.shape {
-                Shape::Fixed(width) | Shape::Keys(width) => fixed(&part.data, width, keep),
-                Shape::Same(_) => part.data.clone(),
-                Shape::Texts => texts(&part.data, keep),
-            },
-            shape: part.shape,
-        });
-        Self { rows: keep.iter().filter(|keep| **keep).count(), parts: parts.collect() }
+        let parts = self.parts.iter().map(|part| part.filtered(keep)).collect();
+        Self { rows: keep.iter().filter(|keep| **keep).count(), parts }
     }
 
     /// What was allocated for it, where nobody else reads it.
     pub fn into_buffers(self) -> Buffers {
-        let buffer = |bytes: Bytes| {
+        let mut fields: Vec<_> = self.parts.into_iter().map(Part::into_buffer).collect();
+        // Source, partition, offset, timestamp.
+        let timestamps = fields.pop().unwrap_or_default().data;
+        let offsets = fields.pop().unwrap_or_default().data;
+        fields.truncate(fields.len().saturating_sub(2));
+        Buffers { fields, offsets, timestamps }
+    }
+}
+
+impl Part {
+    /// Appends what goes over the wire for `rows` rows. `head` has what stands
+    /// before it and is not a piece yet.
+    fn pieces(&self, rows: usize, head: &mut Vec<u8>, pieces: &mut Vec<Bytes>) {
+        head.extend_from_slice(&self.head);
+        if matches!(self.shape, Shape::Keys(_)) && rows > 0 {
+            head.extend_from_slice(&self.dictionary);
+            head.extend_from_slice(&(rows as u64).to_le_bytes());
+        }
+        pieces.push(std::mem::take(head).into());
+        pieces.extend(self.nulls.clone());
+        if let Shape::Same(width) = self.shape {
+            for from in (0..rows).step_by(REPEATED) {
+                pieces.push(self.data.slice(..width * REPEATED.min(rows - from)));
+            }
+        } else {
+            pieces.push(self.data.clone());
+        }
+        self.beneath.iter().for_each(|part| part.pieces(self.elements(), head, pieces));
+    }
+
+    /// How many elements there are in the parts beneath.
+    fn elements(&self) -> usize {
+        usize::try_from(last_end(&self.data)).expect("elements are in memory")
+    }
+
+    fn bytes(&self) -> usize {
+        let own = self.head.len() + self.dictionary.len() + self.data.len();
+        let nulls = self.nulls.as_ref().map_or(0, Bytes::len);
+        own + nulls + self.beneath.iter().map(Self::bytes).sum::<usize>()
+    }
+
+    fn filtered(&self, keep: &[bool]) -> Self {
+        let (mut beneath, mut keep_elements) = (Vec::new(), Vec::new());
+        let data = match self.shape {
+            Shape::Fixed(width) | Shape::Keys(width) => fixed(&self.data, width, keep),
+            Shape::Same(_) => self.data.clone(),
+            Shape::Texts => texts(&self.data, keep),
+            Shape::Ends => {
+                keep_elements.reserve_exact(self.elements());
+                ends(&self.data, keep, &mut keep_elements)
+            }
+        };
+        beneath.extend(self.beneath.iter().map(|part| part.filtered(&keep_elements)));
+        Self {
+            head: self.head.clone(),
+            dictionary: self.dictionary.clone(),
+            nulls: self.nulls.as_ref().map(|nulls| fixed(nulls, 1, keep)),
+            data,
+            shape: self.shape,
+            beneath,
+        }
+    }
+
+    fn into_buffer(self) -> Buffer {
+        let emptied = |bytes: Bytes| {
             let mut buffer = bytes.try_into_mut().map(Vec::from).unwrap_or_default();
             buffer.clear();
             buffer
         };
-        let parts = self.parts.into_iter();
-        let mut fields: Vec<_> =
-            parts.map(|part| (buffer(part.data), part.nulls.map(buffer).unwrap_or_default())).collect();
-        // Source, partition, offset, timestamp.
-        let timestamps = fields.pop().unwrap_or_default().0;
-        let offsets = fields.pop().unwrap_or_default().0;
-        fields.truncate(fields.len().saturating_sub(2));
-        Buffers { fields, offsets, timestamps }
+        Buffer {
+            data: emptied(self.data),
+            nulls: self.nulls.map(emptied).unwrap_or_default(),
+            beneath: self.beneath.into_iter().map(Self::into_buffer).collect(),
+        }
     }
 }
 
@@ -142,20 +201,29 @@ fn texts(data: &Bytes, keep: &[bool]) -> Bytes {
     let mut kept = Vec::new();
     let mut rest = &data[..];
     for keep in keep {
-        let (mut len, mut shift, mut prefix) = (0_usize, 0, 0);
-        while let Some(byte) = rest.get(prefix) {
-            len |= usize::from(byte & 0x7f) << shift;
-            shift += 7;
-            prefix += 1;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let (value, behind) = rest.split_at((prefix + len).min(rest.len()));
+        let (value, behind) = rest.split_at(text_length(rest));
         if *keep {
             kept.extend_from_slice(value);
         }
         rest = behind;
+    }
+    kept.into()
+}
+
+/// Appends to `keep_elements` what is kept beneath.
+fn ends(data: &Bytes, keep: &[bool], keep_elements: &mut Vec<bool>) -> Bytes {
+    let mut kept = Vec::new();
+    let mut last = 0_u64;
+    let mut from = 0;
+    for (end, keep) in data.as_chunks().0.iter().zip(keep) {
+        let end = u64::from_le_bytes(*end);
+        let elements = end - from;
+        from = end;
+        keep_elements.resize(usize::try_from(end).expect("elements are in memory"), *keep);
+        if *keep {
+            last += elements;
+            kept.extend_from_slice(&last.to_le_bytes());
+        }
     }
     kept.into()
 }

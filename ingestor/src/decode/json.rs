@@ -37,6 +37,11 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    /// What has been taken since `position`.
+    pub fn since(&self, position: usize) -> &'a [u8] {
+        &self.bytes[position..self.at]
+    }
+
     #[inline]
     pub fn advance(&mut self, bytes: usize) {
         self.at += bytes;
@@ -239,20 +244,16 @@ impl<'a> Cursor<'a> {
             Some(b'n') => self.literal(b"null"),
             Some(b'[') => {
                 let depth = depth.checked_sub(1).ok_or(Reason::TooDeep)?;
-                self.skip_items(b']', |cursor| cursor.skip_value(scratch, depth))
+                self.items(b']', |cursor| cursor.skip_value(scratch, depth))
             }
             Some(b'{') => {
                 let depth = depth.checked_sub(1).ok_or(Reason::TooDeep)?;
-                self.skip_items(b'}', |cursor| {
+                self.items(b'}', |cursor| {
                     if !cursor.take(b'"') {
                         return Err(Reason::InvalidJson);
                     }
                     cursor.text(scratch)?;
-                    cursor.skip_whitespace();
-                    if !cursor.take(b':') {
-                        return Err(Reason::InvalidJson);
-                    }
-                    cursor.skip_whitespace();
+                    cursor.colon()?;
                     cursor.skip_value(scratch, depth)
                 })
             }
@@ -260,7 +261,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn skip_items(
+    /// Passes over a colon and the space around it.
+    pub fn colon(&mut self) -> Result<(), Reason> {
+        self.skip_whitespace();
+        if !self.take(b':') {
+            return Err(Reason::InvalidJson);
+        }
+        self.skip_whitespace();
+        Ok(())
+    }
+
+    /// What stands in brackets, item by item, up to `close`.
+    pub fn items(
         &mut self,
         close: u8,
         mut item: impl FnMut(&mut Self) -> Result<(), Reason>,

@@ -9,7 +9,9 @@
 
 mod datetime;
 mod decimal;
+mod document;
 mod json;
+mod nested;
 mod number;
 mod reject;
 mod scan;
@@ -22,7 +24,7 @@ use caudal_model::plan::Field;
 
 pub use reject::{Reason, Reject};
 
-use crate::block::{Columns, Layout, RowId};
+use crate::block::{Columns, Kind, Layout, RowId};
 use json::Cursor;
 use template::Key;
 
@@ -38,6 +40,8 @@ pub const DECODER_VERSION: u32 = 1;
 enum Absent {
     Refuse,
     Value(crate::block::Encoded),
+    /// An array or a map, as JSON.
+    Json(Box<[u8]>),
 }
 
 /// Decodes messages of one plan. Keeps scratch memory, so that a message costs
@@ -77,7 +81,7 @@ impl Decoder {
             names,
             max_bytes,
             scratch: Vec::new(),
-            values: value::Values::default(),
+            values: value::Values::new(max_bytes),
             template: template::Template::default(),
             count: 0,
             round: 0,
@@ -103,6 +107,9 @@ impl Decoder {
         self.values
             .push(&mut columns.fields[0], &mut cursor, &mut self.scratch)
             .map_err(|reason| BadDefault { field: field.name.clone(), reason })?;
+        if let Kind::Array | Kind::Map = columns.fields[0].kind() {
+            return Ok(Absent::Json(text.into_bytes().into()));
+        }
         Ok(Absent::Value(columns.fields[0].single()))
     }
 
@@ -227,6 +234,13 @@ impl Decoder {
                 Absent::Refuse => return Err(Reject::field(Reason::MissingField, field)),
                 Absent::Value(value) => {
                     columns.push_encoded(field, value);
+                    self.note(field);
+                }
+                Absent::Json(text) => {
+                    self.values
+                        .push(&mut columns.fields[field], &mut Cursor::new(text), &mut self.scratch)
+                        .map_err(|reason| Reject::field(reason, field))?;
+                    columns.grew(text.len());
                     self.note(field);
                 }
             }

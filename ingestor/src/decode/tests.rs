@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 19] = [
     "UInt64",
     "DateTime64(3)",
     "LowCardinality(String)",
@@ -18,6 +18,13 @@ const TYPES: [&str; 12] = [
     "Date",
     "Float32",
     "Decimal(60, 4)",
+    "Enum16('new' = -300, 'it\\'s é' = 7)",
+    "IPv4",
+    "IPv6",
+    "Array(Nullable(Int32))",
+    "Map(LowCardinality(String), Array(LowCardinality(Nullable(String))))",
+    "Array(Map(UInt8, String))",
+    "JSON",
 ];
 
 fn field(name: &str, column_type: &str) -> Field {
@@ -232,6 +239,148 @@ fn numbers_are_exact_or_refused() {
     }
 }
 
+fn reason(of: &str, value: &str) -> Option<Reason> {
+    Table::of(&[("n", of)]).reason(format!(r#"{{"n":{value}}}"#).as_bytes())
+}
+
+fn check(cases: &[(&str, &str, Option<Reason>)]) {
+    for (of, value, expected) in cases {
+        assert_eq!(reason(of, value), *expected, "{of} {value:.80}");
+    }
+}
+
+#[test]
+fn enums_and_addresses_are_texts() {
+    let of = "Enum8('' = 0, 'new' = 1, 'é\\'' = -128)";
+    check(&[
+        (of, "\"\"", None),
+        (of, "\"new\"", None),
+        (of, r#""\u00e9'""#, None),
+        (of, "\"New\"", Some(Reason::WrongType)),
+        (of, "1", Some(Reason::WrongType)),
+        (of, "\"1\"", Some(Reason::WrongType)),
+        (of, "null", Some(Reason::NullField)),
+        ("IPv4", "\"255.0.0.1\"", None),
+        ("IPv4", "\"1.2.3\"", Some(Reason::WrongType)),
+        ("IPv4", "\"1.2.3.04\"", Some(Reason::WrongType)),
+        ("IPv4", "\"1.2.3.256\"", Some(Reason::WrongType)),
+        ("IPv4", "\"1.2.3.4 \"", Some(Reason::WrongType)),
+        ("IPv4", "\"::1\"", Some(Reason::WrongType)),
+        ("IPv4", "16909060", Some(Reason::WrongType)),
+        ("IPv6", "\"::\"", None),
+        ("IPv6", "\"2001:DB8::1\"", None),
+        ("IPv6", "\"::ffff:1.2.3.4\"", None),
+        ("IPv6", "\"1.2.3.4\"", None),
+        ("IPv6", "\"1:2:3:4:5:6:7::\"", None),
+        ("IPv6", "\"1:2:3:4::5:6:7:8\"", Some(Reason::WrongType)),
+        ("IPv6", "\"fe80::1%eth0\"", Some(Reason::WrongType)),
+        ("IPv6", "\"[::1]\"", Some(Reason::WrongType)),
+        ("IPv6", "\"::1/64\"", Some(Reason::WrongType)),
+        ("IPv6", "\"\"", Some(Reason::WrongType)),
+    ]);
+}
+
+#[test]
+fn arrays_and_maps_hold_what_their_elements_take() {
+    check(&[
+        ("Array(Int8)", "[]", None),
+        ("Array(Int8)", " [ 1 , -128 ] ", None),
+        ("Array(Int8)", "[1,]", Some(Reason::InvalidJson)),
+        ("Array(Int8)", "[1 2]", Some(Reason::InvalidJson)),
+        ("Array(Int8)", "[1", Some(Reason::InvalidJson)),
+        ("Array(Int8)", "{}", Some(Reason::WrongType)),
+        ("Array(Int8)", "\"[]\"", Some(Reason::WrongType)),
+        ("Array(Int8)", "null", Some(Reason::NullField)),
+        ("Array(Int8)", "[null]", Some(Reason::NullField)),
+        ("Array(Nullable(Int8))", "[null]", None),
+        ("Array(Int8)", "[128]", Some(Reason::OutOfRange)),
+        ("Array(Int8)", "[[1]]", Some(Reason::WrongType)),
+        ("Array(Array(String))", r#"[[],["a"]]"#, None),
+        ("Array(Array(String))", r#"[[],"a"]"#, Some(Reason::WrongType)),
+        ("Map(String, Int8)", "{}", None),
+        ("Map(String, Int8)", r#"{ "" : 1 , "a" : 2 }"#, None),
+        ("Map(String, Int8)", r#"{"a":1,"\u0061":2}"#, Some(Reason::DuplicateKey)),
+        ("Map(String, Int8)", r#"{"a":1,}"#, Some(Reason::InvalidJson)),
+        ("Map(String, Int8)", r#"{"a"1}"#, Some(Reason::InvalidJson)),
+        ("Map(String, Int8)", r#"{1:1}"#, Some(Reason::InvalidJson)),
+        ("Map(String, Int8)", "[]", Some(Reason::WrongType)),
+        ("Map(LowCardinality(String), Int8)", r#"{"a":1,"":2,"b":1,"":3}"#, Some(Reason::DuplicateKey)),
+        ("Map(Int16, Int8)", r#"{"-300":1,"0":2}"#, None),
+        ("Map(Int16, Int8)", r#"{"0":1,"-0":2}"#, Some(Reason::DuplicateKey)),
+        ("Map(Int16, Int8)", r#"{"x":1}"#, Some(Reason::WrongType)),
+        ("Map(Int16, Int8)", r#"{"01":1}"#, Some(Reason::WrongType)),
+        ("Map(UInt8, Int8)", r#"{"256":1}"#, Some(Reason::OutOfRange)),
+        ("Map(IPv6, Int8)", r#"{"::1":1,"0::1":1}"#, Some(Reason::DuplicateKey)),
+        (
+            "Map(Enum8('a' = 1), Map(Date, UUID))",
+            r#"{"a":{"2026-01-01":"00000000-0000-0000-0000-000000000001"}}"#,
+            None,
+        ),
+        ("Map(String, Map(String, Int8))", r#"{"a":{"a":1},"b":{"a":1}}"#, None),
+    ]);
+    let long = "abcdefghijklmnopqrstuvwxyz".repeat(20);
+    assert_eq!(reason("Map(String, Int8)", &format!(r#"{{"{long}":1,"{long}x":1}}"#)), None);
+    let twice = format!(r#"{{"{long}":1,"b":3,"{long}":1}}"#);
+    assert_eq!(reason("Map(String, Int8)", &twice), Some(Reason::DuplicateKey));
+}
+
+#[test]
+fn json_is_an_object_that_the_server_takes() {
+    let deep = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    check(&[
+        ("JSON", "{}", None),
+        ("JSON", r#" { "a" : [ 1 , {"b":null}, "x", true, 1.5e3, [] ] } "#, None),
+        ("JSON", "[]", Some(Reason::WrongType)),
+        ("JSON", "\"{}\"", Some(Reason::WrongType)),
+        ("JSON", "1", Some(Reason::WrongType)),
+        ("JSON", "null", Some(Reason::NullField)),
+        ("JSON", r#"{"a":1,"a":2}"#, Some(Reason::DuplicateKey)),
+        ("JSON", r#"{"a":1,"\u0061":{}}"#, Some(Reason::DuplicateKey)),
+        ("JSON", r#"{"a":{"b":1},"a.b":2}"#, Some(Reason::DuplicateKey)),
+        ("JSON", r#"{"a.b.c":1,"a":{"b":{"c":2}}}"#, Some(Reason::DuplicateKey)),
+        ("JSON", r#"{"x":[{"a":1,"a":1}]}"#, Some(Reason::DuplicateKey)),
+        ("JSON", r#"{"x":[{"a":1},{"a":1}],"a":1,"y":[[{"a":1}]]}"#, None),
+        ("JSON", r#"{"a.b":1,"a.c":2,"a":3,"ab":4,"":5,".":6}"#, None),
+        ("JSON", r#"{"a.":1,"a":{"":2}}"#, Some(Reason::DuplicateKey)),
+        ("JSON", r#"{"n":[18446744073709551615,-9223372036854775808]}"#, None),
+        ("JSON", r#"{"n":18446744073709551616}"#, Some(Reason::OutOfRange)),
+        ("JSON", r#"{"n":-9223372036854775809}"#, Some(Reason::OutOfRange)),
+        ("JSON", r#"{"n":1e999}"#, Some(Reason::OutOfRange)),
+        ("JSON", r#"{"n":18446744073709551616.0}"#, None),
+        ("JSON", r#"{"n":01}"#, Some(Reason::InvalidJson)),
+        ("JSON", r#"{"n":"\ud800"}"#, Some(Reason::InvalidJson)),
+        ("Array(JSON)", r#"[{},{"a":1},{"a":1}]"#, None),
+        ("Array(JSON)", "[1]", Some(Reason::WrongType)),
+        ("Map(String, JSON)", r#"{"a":{"b":1},"c":{"b":1}}"#, None),
+        ("JSON", &deep(62), None),
+        ("JSON", &deep(63), Some(Reason::TooDeep)),
+        ("Array(JSON)", &format!("[{}]", deep(61)), None),
+        ("Array(JSON)", &format!("[{}]", deep(62)), Some(Reason::TooDeep)),
+    ]);
+}
+
+/// Small values of a message that are large in memory.
+#[test]
+fn what_would_take_too_much_memory_is_refused() {
+    let many = |item: &str| format!("{{\"n\":[{}]}}", vec![item; 10_000].join(","));
+    let outcome = |of: &str, message: &str| {
+        let fields = [field("n", of)];
+        let mut table = Table::new(&fields);
+        table.decoder = Decoder::new(&fields, 50_000).unwrap();
+        let reason = table.reason(message.as_bytes());
+        assert!(table.columns.bytes() == 0 || reason.is_none());
+        reason
+    };
+    assert_eq!(outcome("Array(Int32)", &many("1")), None);
+    assert_eq!(outcome("Array(UInt64)", &many("1")), Some(Reason::TooLarge));
+    assert_eq!(outcome("Array(Decimal(76, 0))", &many("1")), Some(Reason::TooLarge));
+    assert_eq!(outcome("Array(Array(Int8))", &many("[]")), Some(Reason::TooLarge));
+    let map =
+        format!("{{\"n\":{{{}}}}}", (0..3_000).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>().join(","));
+    assert_eq!(outcome("Map(String, Decimal(76, 0))", &map), Some(Reason::TooLarge));
+    assert_eq!(outcome("Map(String, UInt64)", &map), None);
+}
+
 #[test]
 fn uuids_are_two_words() {
     let mut table = Table::of(&[("u", "UUID")]);
@@ -280,11 +429,13 @@ fn the_explanation_names_field_and_byte() {
 fn all_fields() -> Vec<Field> {
     let mut fields: Vec<Field> =
         TYPES.iter().enumerate().map(|(index, of)| field(&format!("field_{index}"), of)).collect();
-    for field in fields.iter_mut().step_by(2) {
+    for field in fields.iter_mut().step_by(2).filter(|field| !field.column_type.is_composite()) {
         field.nullable = true;
     }
     fields[3].default = Some(json!("a default"));
     fields[5].default = Some(json!(-7));
+    fields[15].default = Some(json!([1, null]));
+    fields[18].default = Some(json!({}));
     fields
 }
 
@@ -306,8 +457,33 @@ fn value(random: &mut StdRng, of: usize) -> String {
         8 => format!("\"00000000-0000-0000-0000-{:012x}\"", number % (1 << 48)),
         9 => format!("\"20{:02}-01-0{}\"", number % 100, 1 + number % 9),
         11 => format!("\"{number}{number}.{}\"", number % 10_000),
+        12 => pick(random, &["\"new\"", r#""it's \u00e9""#], &["\"old\"", "-300"]),
+        13 => format!("\"1.2.{}.{}\"", number % 260, number % 7),
+        14 => pick(random, &["\"::1\"", "\"::ffff:1.2.3.4\"", "\"1.2.3.4\""], &["\"fe80::1%a\"", "1"]),
+        15 => pick(random, &["[]", "[1,null,-3]", "[ 7 , 8 ]"], &["[1,\"x\"]", "[[1]]", "{}"]),
+        16 => pick(
+            random,
+            &["{}", r#"{"a":[]}"#, r#"{"a":["x",null],"b":["y"]}"#],
+            &[r#"{"a":[],"\u0061":[]}"#, r#"{"a":["q"],"b":[1]}"#, "[]"],
+        ),
+        17 => pick(
+            random,
+            &["[]", r#"[{},{"1":"a"}]"#, r#"[{"255":"","0":"b"}]"#],
+            &[r#"[{"1":"a"},{"256":"b"}]"#, "[[]]"],
+        ),
+        18 => pick(
+            random,
+            &["{}", r#"{"a":{"b":[1,{"c":null}]}}"#],
+            &[r#"{"a":{"b":1},"a.b":2}"#, r#"{"n":1e999}"#, "[]"],
+        ),
         _ => ["null", "[1,{\"a\":\"\\u0041\"}]", "{}", "-5e-5", "\"x\""][random.random_range(0..5)].into(),
     }
+}
+
+/// Mostly one of `good`.
+fn pick(random: &mut StdRng, good: &[&str], bad: &[&str]) -> String {
+    let from = if random.random_range(0..25) == 0 { bad } else { good };
+    from[random.random_range(0..from.len())].into()
 }
 
 /// A message of a producer with habits: mostly the same keys in the same
@@ -370,7 +546,7 @@ fn guessing_finds_what_parsing_finds() {
         }
         assert!(guessing.wire() == parsing.wire(), "round {round}");
     }
-    assert!(accepted > 3_000 && refused > 3_000, "{accepted} accepted, {refused} refused");
+    assert!(accepted > 1_000 && refused > 3_000, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
@@ -395,7 +571,9 @@ fn a_refused_message_leaves_no_trace() {
         } else {
             // Its texts may stay in a dictionary, where no row points at them.
             let columns = dirty.columns.fields.iter().zip(&clean.columns.fields);
-            let mut plain = columns.filter(|(column, _)| column.kind() != crate::block::Kind::Dictionary);
+            let dictionary =
+                |of: &str| of.starts_with("LowCardinality") || of.starts_with("Map(LowCardinality");
+            let mut plain = columns.zip(TYPES).filter(|(_, of)| !dictionary(of)).map(|(columns, _)| columns);
             assert!(plain.all(|(dirty, clean)| dirty.bytes() == clean.bytes()), "{}", message.escape_ascii());
         }
     }

@@ -1,18 +1,29 @@
 //! One JSON value → one column, by the column's kind.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
 use super::datetime::{self, Minute};
+use super::document::Document;
 use super::json::{Cursor, Short};
+use super::nested::Nesting;
 use super::reject::Reason;
 use super::{decimal, number};
 use crate::block::{Column, Kind};
 
 /// Converts values; remembers what makes the next one cheaper.
-#[derive(Default)]
 pub struct Values {
     minute: Minute,
+    pub(super) nesting: Nesting,
+    pub(super) document: Document,
 }
 
 impl Values {
+    /// An array or a map may take up to `max_bytes` of memory, its texts aside.
+    pub fn new(max_bytes: usize) -> Self {
+        Self { minute: Minute::default(), nesting: Nesting::new(max_bytes), document: Document::default() }
+    }
+
     /// Pushes the value at the cursor onto `column`, or leaves it as it was.
     #[inline]
     pub fn push(
@@ -52,16 +63,17 @@ impl Values {
                 }
                 numeric(column, kind, cursor.number()?)
             }
+            (Kind::Array | Kind::Map | Kind::Json, b'[' | b'{') => self.composite(column, cursor, scratch),
             // Whatever it is, it is not the column's type; is it JSON at all?
             (_, b'{' | b'[' | b't' | b'f') => {
-                cursor.skip_value(scratch, super::MAX_DEPTH - 1)?;
+                cursor.skip_value(scratch, self.nesting.depth)?;
                 Err(Reason::WrongType)
             }
             _ => Err(Reason::InvalidJson),
         }
     }
 
-    fn text(&mut self, column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
+    pub(super) fn text(&mut self, column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
         match kind {
             // Beyond 2^53 many writers can't give a number as a number.
             Kind::Int(8) | Kind::UInt(8) if number::is_integer(text) => numeric(column, kind, text),
@@ -77,6 +89,22 @@ impl Values {
             }
             Kind::Uuid => {
                 column.push(uuid(text)?);
+                Ok(())
+            }
+            Kind::Enum(width) => {
+                let number = column.number_of(text).ok_or(Reason::WrongType)?;
+                push_low(column, width, i64::from(number).to_le_bytes());
+                Ok(())
+            }
+            Kind::Ipv4 => {
+                column.push(u32::from(address::<Ipv4Addr>(text)?).to_le_bytes());
+                Ok(())
+            }
+            Kind::Ipv6 => {
+                column.push(match address(text)? {
+                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+                    IpAddr::V6(address) => address.octets(),
+                });
                 Ok(())
             }
             _ => Err(Reason::WrongType),
@@ -114,7 +142,7 @@ fn short(column: &mut Column, kind: Kind, number: Short) -> Result<bool, Reason>
     Ok(true)
 }
 
-fn numeric(column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
+pub(super) fn numeric(column: &mut Column, kind: Kind, text: &[u8]) -> Result<(), Reason> {
     match kind {
         Kind::Int(width) => {
             let value = number::signed(number::integer(text)?, width)?;
@@ -160,6 +188,10 @@ fn low<const WIDTH: usize, const ALL: usize>(value: [u8; ALL]) -> [u8; WIDTH] {
     let mut bytes = [0; WIDTH];
     bytes.copy_from_slice(&value[..WIDTH]);
     bytes
+}
+
+fn address<A: FromStr>(text: &[u8]) -> Result<A, Reason> {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Reason::WrongType)
 }
 
 /// 8-4-4-4-12 hex digits → two little-endian words, the high one first.

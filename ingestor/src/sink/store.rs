@@ -215,6 +215,15 @@ impl Store<'_> {
             ("send_progress_in_http_headers", "0"),
             ("wait_end_of_query", "1"),
             ("max_execution_time", seconds.as_str()),
+            // What stands in a column of type JSON stays what it was.
+            ("input_format_try_infer_dates", "0"),
+            ("input_format_try_infer_datetimes", "0"),
+            ("input_format_try_infer_integers", "1"),
+            ("input_format_json_read_bools_as_numbers", "0"),
+            ("input_format_json_read_bools_as_strings", "0"),
+            ("input_format_json_try_infer_numbers_from_strings", "0"),
+            ("input_format_json_infer_array_of_dynamic_from_array_of_different_types", "1"),
+            ("json_type_escape_dots_in_keys", "0"),
         ];
         let act = "insert a block";
         let started = Instant::now();

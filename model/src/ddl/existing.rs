@@ -113,8 +113,10 @@ fn addition(field: &Field, before: Option<&str>, existing: bool) -> Result<AddCo
         )));
     }
     if !field.nullable && field.default.is_none() {
+        let write =
+            if field.column_type.is_composite() { "a default" } else { "nullable: true or a default" };
         return Err(Incompatible(format!(
-            "field {name} can't be added, for older rows have no value: write nullable: true or a default"
+            "field {name} can't be added, for older rows have no value: write {write}"
         )));
     }
     Ok(AddColumn { field: field.clone(), after: before.map(str::to_owned) })

@@ -1,5 +1,7 @@
 //! The table of a pipeline: its fields, then the metadata columns.
 
+use serde_json::Value;
+
 use super::{Column, DURABLE, quote_identifier, quote_identifiers, quote_string, quote_table};
 use crate::ColumnType;
 use crate::plan::Field;
@@ -121,11 +123,7 @@ impl TableSpec {
 
 /// The type of a field's column as `system.columns` prints it.
 pub fn column_type(field: &Field) -> String {
-    match (&field.column_type, field.nullable) {
-        (ColumnType::LowCardinalityString, true) => "LowCardinality(Nullable(String))".to_owned(),
-        (plain, true) => format!("Nullable({plain})"),
-        (plain, false) => plain.to_string(),
-    }
+    field.column_type.spelled(field.nullable)
 }
 
 /// `` `name` Type[ DEFAULT …] ``.
@@ -139,14 +137,35 @@ fn column(field: &Field) -> String {
 }
 
 /// What rows that are older than the column show.
-fn default_expression(column_type: &ColumnType, default: &serde_json::Value) -> String {
-    let text = match default {
-        serde_json::Value::String(text) => quote_string(text),
-        other => quote_string(&other.to_string()),
-    };
+fn default_expression(column_type: &ColumnType, default: &Value) -> String {
+    let literal = literal(column_type, default);
     match column_type {
-        ColumnType::DateTime64 { precision, .. } => format!("toDateTime64({text}, {precision}, 'UTC')"),
-        _ => text,
+        ColumnType::Array(_) | ColumnType::Map { .. } => {
+            format!("CAST({literal}, {})", quote_string(&column_type.to_string()))
+        }
+        _ => literal,
+    }
+}
+
+/// An expression that a cast to the type makes the value of.
+fn literal(column_type: &ColumnType, value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match (column_type, value) {
+        (_, Value::Null) => "NULL".to_owned(),
+        (ColumnType::Array(element), Value::Array(items)) => {
+            format!("[{}]", list(items.iter().map(|item| literal(&element.column_type, item)).collect()))
+        }
+        (ColumnType::Map { value: element, .. }, Value::Object(members)) => {
+            let pair = |(key, value): (&String, &Value)| {
+                format!("{}, {}", quote_string(key), literal(&element.column_type, value))
+            };
+            format!("map({})", list(members.iter().map(pair).collect()))
+        }
+        (ColumnType::DateTime64 { precision, .. }, Value::String(text)) => {
+            format!("toDateTime64({}, {precision}, 'UTC')", quote_string(text))
+        }
+        (_, Value::String(text)) => quote_string(text),
+        (_, other) => quote_string(&other.to_string()),
     }
 }
 

@@ -21,6 +21,12 @@ fn parse(field: &resource::Field) -> Result<Field, Violation> {
         .column_type
         .parse()
         .map_err(|error: crate::types::UnknownType| Violation::new(path("type"), error.to_string()))?;
+    if field.nullable && column_type.is_composite() {
+        let message = format!(
+            "there is no NULL of {column_type}; leave out nullable, and write a default if it may be absent"
+        );
+        return Err(Violation::new(path("nullable"), message));
+    }
     if field.nullable && field.default.is_some() {
         let message = "an absent nullable field becomes NULL; leave out default, or nullable";
         return Err(Violation::new(path("default"), message));
@@ -53,10 +59,23 @@ pub(super) fn check_keys(spec: &DataPipelineSpec, fields: &[Field]) -> Vec<Viola
                 format!("{name:?} is nullable and can't be sorted by; give it a default"),
             ));
         }
-        Ok(())
+        comparable(field, path)
     });
-    let key = spec.api.as_ref().map(|api| find(fields, &api.key, "spec.api.key").map(|_| ()));
+    let key = spec.api.as_ref().map(|api| {
+        let path = "spec.api.key";
+        find(fields, &api.key, path).and_then(|field| comparable(field, path))
+    });
     order_by.chain(key).filter_map(Result::err).collect()
+}
+
+fn comparable(field: &Field, path: &str) -> Result<(), Violation> {
+    let Field { name, column_type, .. } = field;
+    if column_type.is_composite() {
+        let message =
+            format!("{name:?} is {column_type}, by which rows can't be sorted or found; write another field");
+        return Err(Violation::new(path, message));
+    }
+    Ok(())
 }
 
 pub(super) fn table_fields(

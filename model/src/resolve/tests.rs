@@ -185,6 +185,9 @@ fn everything_wrong_is_said_at_once() {
             {"name": "id", "type": "Int8", "default": "300"},
             {"name": "at", "type": "Timestamp"},
             {"name": "lc", "type": "LowCardinality(String)", "nullable": true, "default": "x"},
+            {"name": "tags", "type": "Array(String)", "nullable": true},
+            {"name": "deep", "type": "Array(Array(Array(Array(Int8))))"},
+            {"name": "state", "type": "Enum8('new' = 1)", "default": "old"},
         ]);
         spec["slo"] = json!({"freshness": {"objective": 99, "within": "soon"}});
         spec["source"]["kafka"]["startFrom"] =
@@ -195,6 +198,9 @@ fn everything_wrong_is_said_at_once() {
         "spec.schema.fields[id].default: \"300\" is no Int8: write a whole number from -128 to 127",
         "spec.schema.fields[at].type: \"Timestamp\" is no type",
         "spec.schema.fields[lc].default: an absent nullable field becomes NULL",
+        "spec.schema.fields[tags].nullable: there is no NULL of Array(String)",
+        "spec.schema.fields[deep].type: \"Array(Array(Array(Array(Int8))))\" is no type",
+        "spec.schema.fields[state].default: \"old\" is no Enum8('new' = 1): write one of new",
         "spec.slo.freshness.within: \"soon\" is no duration",
         "spec.source.kafka.startFrom.timestamp: position Timestamp needs a time",
     ] {

@@ -85,10 +85,11 @@ pub const RULES: &[Rule] = &[
         ".type",
         "self.type.matches(\"^(U?Int(8|16|32|64)|Float(32|64)|Decimal[(]([1-9]|[1-6][0-9]|7[0-6]), \
          ?(0|[1-9]|[1-6][0-9]|7[0-6])[)]|String|LowCardinality[(]String[)]|Bool|Date|DateTime64[(][0-9](, \
-         ?'[A-Za-z0-9/_+-]{1,64}')?[)]|UUID)$\")",
+         ?'[A-Za-z0-9/_+-]{1,64}')?[)]|UUID|Enum(8|16)[(]'.*' ?= ?-?[0-9]+[)]|IPv[46]|Array[(].+[)]|Map[(].+,.+[)]|JSON)$\")",
         "write one type of Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float32, Float64, \
-         Decimal(precision, scale), String, LowCardinality(String), Bool, Date, DateTime64(precision[, 'zone']), UUID; \
-         for Nullable(T) write nullable: true",
+         Decimal(precision, scale), String, LowCardinality(String), Bool, Date, DateTime64(precision[, 'zone']), UUID, \
+         Enum8('name' = number, …), Enum16('name' = number, …), IPv4, IPv6, Array(T), Map(K, V), JSON; for Nullable(T) \
+         write nullable: true",
     ),
     rule(
         FIELD,
@@ -98,6 +99,13 @@ pub const RULES: &[Rule] = &[
          int(self.type.substring(8, self.type.indexOf(',')))",
         "a decimal can't have more digits after the point than in all: write Decimal(precision, scale) with the larger \
          number first",
+    ),
+    rule(
+        FIELD,
+        ".nullable",
+        "!self.?nullable.orValue(false) || !self.type.matches('^(Array|Map|JSON)')",
+        "there is no NULL of an Array, Map or JSON: leave out nullable and write default: '[]' for an Array, default: \
+         '{}' for a Map or JSON",
     ),
     rule(
         FIELD,
@@ -120,6 +128,13 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         SPEC,
+        ".sink.clickhouse.orderBy",
+        "!self.schema.fields.exists(field, field.type.matches('^(Array|Map|JSON)') && field.name in \
+         self.sink.clickhouse.orderBy)",
+        "rows can't be sorted by an Array, Map or JSON: leave the field out of orderBy",
+    ),
+    rule(
+        SPEC,
         ".sink.clickhouse.partitionBy.field",
         "!has(self.sink.clickhouse.partitionBy) || self.schema.fields.exists(field, field.name == \
          self.sink.clickhouse.partitionBy.field && !field.?nullable.orValue(false) && field.type.matches('^Date'))",
@@ -137,6 +152,13 @@ pub const RULES: &[Rule] = &[
         ".api.key",
         "!has(self.api) || self.schema.fields.exists(field, field.name == self.api.key)",
         "api.key finds records by a field: write a name that stands in schema.fields",
+    ),
+    rule(
+        SPEC,
+        ".api.key",
+        "!has(self.api) || !self.schema.fields.exists(field, field.name == self.api.key && \
+         field.type.matches('^(Array|Map|JSON)'))",
+        "records can't be found by an Array, Map or JSON: write another field for api.key",
     ),
     rule(
         SPEC,

@@ -144,6 +144,15 @@ fn fields() -> Vec<Case> {
         text("write one type of", TYPE, "DateTime64(3, 'a'b')", zone),
         text("more digits after the point", TYPE, "Decimal(2, 3)", "Decimal(3, 3)"),
         text("more digits after the point", TYPE, "Decimal(9,10)", "Decimal(10,9)"),
+        text("write one type of", TYPE, "Array()", "Array(Array(Nullable(String)))"),
+        text("write one type of", TYPE, "Map(String)", "Map(String, UInt8)"),
+        text("write one type of", TYPE, "Enum8('a')", "Enum8('it\\'s' = 1, 'b'=-2)"),
+        text("write one type of", TYPE, "IPv5", "IPv6"),
+        text("write one type of", TYPE, "JSON(a Int8)", "JSON"),
+        Case {
+            before: vec![(TYPE, json!("Map(String, Int8)"))],
+            ..case("there is no NULL of", "/spec/schema/fields/5/nullable", json!(true), json!(false))
+        },
         case("absent nullable member", "/spec/schema/fields/3/default", json!("none"), Value::Null),
     ]
 }
@@ -194,6 +203,10 @@ fn table() -> Vec<Case> {
     vec![
         case("orderBy sorts by fields", ORDER_BY, json!(["id", "missing"]), json!(["id"])),
         case("orderBy can't hold a nullable", ORDER_BY, json!(["note"]), json!(["day"])),
+        Case {
+            before: vec![("/spec/schema/fields/5/type", json!("Array(Int8)"))],
+            ..case("rows can't be sorted by", ORDER_BY, json!(["fare"]), json!(["id"]))
+        },
         case("orderBy names a field twice", ORDER_BY, json!(["id", "at", "id"]), json!(["id", "at", "day"])),
         text("partitionBy.field: write", PARTITION_BY, "missing", "day"),
         text("partitionBy.field: write", PARTITION_BY, "id", "at"),
@@ -247,6 +260,10 @@ fn aliases() -> Vec<Case> {
     let paths = |paths: &[&str]| paths.iter().map(|path| json!({"path": path})).collect::<Value>();
     vec![
         text("api.key finds records", "/spec/api/key", "missing", "fare"),
+        Case {
+            before: vec![("/spec/schema/fields/5/type", json!("JSON"))],
+            ..text("records can't be found by", "/spec/api/key", "fare", "id")
+        },
         case("write a path like", ALIASES, paths(&["events"]), paths(&["/old/events"])),
         case("write a path like", ALIASES, paths(&["/events/"]), paths(&["/events.json"])),
         case("write a path like", ALIASES, paths(&["/{a}"]), paths(&["/a"])),

@@ -94,6 +94,101 @@ fn what_is_filtered_is_what_would_have_been_built() {
     }
 }
 
+fn nested_layout() -> Layout {
+    Layout::new(&[
+        field("map", "Map(LowCardinality(String), Array(Nullable(Int8)))", false),
+        field("more", "Array(JSON)", false),
+    ])
+}
+
+/// Rows with `row % 3` members of `row % 4` elements.
+fn push_nested(columns: &mut Columns, rows: impl IntoIterator<Item = usize>) {
+    for row in rows {
+        columns.fields[0].begin();
+        let (keys, values) = columns.fields[0].pairs();
+        for member in 0..row % 3 {
+            keys.push_text(format!("k{member}").as_bytes());
+            for element in 0..row % 4 {
+                match element {
+                    2 => values.elements().push_null(),
+                    _ => values.elements().push([u8::try_from(row % 100).unwrap()]),
+                }
+            }
+            values.close(row as u64 % 4);
+        }
+        columns.fields[0].close(row as u64 % 3);
+        columns.fields[1].begin();
+        (0..row % 2).for_each(|_| columns.fields[1].elements().push_text(b"{}"));
+        columns.fields[1].close(row as u64 % 2);
+        columns.finish_row(RowId { offset: i64::try_from(row).unwrap(), timestamp_ms: 0 }, 40);
+    }
+}
+
+#[test]
+fn a_nested_block_is_native_byte_by_byte() {
+    let layout = nested_layout();
+    let mut columns = Columns::new(&layout);
+    push_nested(&mut columns, [3, 7]);
+    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    let expected = [
+        &b"\x06\x02\x03map\x32Map(LowCardinality(String), Array(Nullable(Int8)))"[..],
+        // The dictionary's prefix stands before everything; then the rows' ends.
+        &words(&[1, 0, 1])[..],
+        &words(&[1 << 9 | 1 << 10, 2]),
+        b"\0\x02k0",
+        &words(&[1]),
+        b"\x01",
+        &words(&[3]),
+        b"\0\0\x01\x07\x07\0",
+        b"\x04more\x0bArray(JSON)",
+        &words(&[1, 1, 2]),
+        b"\x02{}\x02{}",
+    ];
+    let sent = wire(&columns.seal(&layout, 0, 0));
+    assert_eq!(sent[..expected.concat().len()], expected.concat(), "{}", sent.escape_ascii());
+    // Without an element there is no dictionary either.
+    push_nested(&mut columns, [0]);
+    let empty =
+        [&b"\x06\x01\x03map\x32Map(LowCardinality(String), Array(Nullable(Int8)))"[..], &words(&[1, 0])[..]];
+    let more = [&b"\x04more\x0bArray(JSON)"[..], &words(&[1, 0])[..]];
+    let sent = wire(&columns.seal(&layout, 0, 0));
+    let expected = [empty.concat(), more.concat()].concat();
+    assert_eq!(sent[..expected.len()], expected, "{}", sent.escape_ascii());
+}
+
+#[test]
+fn nested_rows_are_filtered_undone_bounded_and_their_memory_used_again() {
+    let layout = nested_layout();
+    let mut columns = Columns::new(&layout);
+    // The first rows bring all the words, so that every dictionary is the same.
+    let keep = |row: usize| row < 20 || row % 5 != 0;
+    push_nested(&mut columns, 0..500);
+    let block = columns.seal(&layout, 1, 1);
+    let filtered = block.filtered(&(0..500).map(keep).collect::<Vec<_>>());
+    push_nested(&mut columns, (0..500).filter(|row| keep(*row)));
+    let expected = columns.seal(&layout, 1, 1);
+    assert_eq!((filtered.rows(), wire(&filtered)), (expected.rows(), wire(&expected)));
+    assert_eq!(wire(&block.filtered(&[true; 500])), wire(&block));
+    assert_eq!(block.filtered(&[false; 500]).rows(), 0);
+
+    let sent = wire(&block);
+    let memory: *const u8 = block.parts[0].beneath[1].beneath[0].data.as_ptr();
+    let buffers = block.into_buffers();
+    assert!(buffers.capacity() > sent.len() / 2);
+    columns.reuse(buffers);
+    for row in 0..500 {
+        push_nested(&mut columns, [row]);
+        if row % 3 == 0 {
+            push_nested(&mut columns, [row + 1]);
+            columns.undo_row();
+        }
+        assert!(columns.bytes_at_most >= columns.bytes(), "row {row}");
+    }
+    let again = columns.seal(&layout, 1, 1);
+    assert_eq!(wire(&again), sent);
+    assert_eq!(again.parts[0].beneath[1].beneath[0].data.as_ptr(), memory);
+}
+
 #[test]
 fn equal_values_are_written_once_and_sent_for_every_row() {
     let layout = Layout::new(&[]);

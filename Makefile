@@ -48,6 +48,10 @@ chaos: ## Kill, freeze and pause everything at random: SECONDS=600 SEED=7
 	@CAUDAL_CHAOS_SECONDS=$(or $(SECONDS),600) $(if $(SEED),CAUDAL_CHAOS_SEED=$(SEED)) \
 		cargo test --workspace --test ingest -- --nocapture whatever_happens
 
+.PHONY: fuzz
+fuzz: ## Fuzz decoder or block writer, guided by coverage: TARGET=decode (or block) SECONDS=60
+	@.ci/fuzz $(or $(TARGET),decode) $(or $(SECONDS),60)
+
 .PHONY: bench
 bench: ## Measure the ingestor against bare librdkafka, and idle memory
 	@cargo build --release --package caudal-ingestor --package caudal-bench

@@ -11,7 +11,7 @@ mod workload;
 
 pub use identity::{ConnectionSource, Difference};
 pub use topic::{MAX_MESSAGE_BYTES, TopicSettings, TopicWishes};
-pub use workload::{ApiSettings, IngestSettings, flush_delay};
+pub use workload::{ApiSettings, IngestSettings, counted_memory, flush_delay, largest_block};
 
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;

@@ -182,7 +182,7 @@ impl Stage {
                 group: format!("caudal.{table}"),
                 start_from: StartFrom::Earliest,
                 isolation_level: IsolationLevel::ReadCommitted,
-                dead_letter: DeadLetter { topic: letters_of(&topic.name) },
+                dead_letter: DeadLetter { topic: letters_of(&topic.name), max_attempts: None },
             },
             fields: topic.workload.fields(),
             sink: ClickHouseSink {

@@ -15,5 +15,6 @@ mod network;
 mod pipeline;
 mod plans;
 mod proxy;
+mod refused;
 mod stack;
 mod values;

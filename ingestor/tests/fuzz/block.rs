@@ -32,8 +32,8 @@ pub fn run(input: &[u8]) -> usize {
             }
             let message = choices.message(&fields);
             let row = reference::row(&fields, message.as_bytes());
-            let decoded = decoder.decode(&mut columns, message.as_bytes(), RowId { offset, timestamp_ms: 0 });
-            assert_eq!(decoded.is_ok(), row.is_some(), "{decoded:?} {message}");
+            let outcome = decoder.decode(&mut columns, message.as_bytes(), RowId { offset, timestamp_ms: 0 });
+            assert_eq!(outcome.is_ok(), row.is_some(), "{outcome:?} {message}");
             let Some(row) = row else { continue };
             if choices.below(8) == 7 {
                 columns.undo_row();

@@ -142,12 +142,9 @@ fn width(of: &ColumnType) -> usize {
     match of {
         T::Int8 | T::UInt8 | T::Bool | T::Enum8(_) => 1,
         T::Int16 | T::UInt16 | T::Date | T::Enum16(_) => 2,
-        T::Int32 | T::UInt32 | T::Float32 | T::Ipv4 => 4,
-        T::Int64 | T::UInt64 | T::Float64 | T::DateTime64 { .. } => 8,
-        T::Uuid | T::Ipv6 => 16,
-        T::Decimal { precision: 1..=9, .. } => 4,
-        T::Decimal { precision: 10..=18, .. } => 8,
-        T::Decimal { precision: 19..=38, .. } => 16,
+        T::Int32 | T::UInt32 | T::Float32 | T::Ipv4 | T::Decimal { precision: 1..=9, .. } => 4,
+        T::Int64 | T::UInt64 | T::Float64 | T::DateTime64 { .. } | T::Decimal { precision: 10..=18, .. } => 8,
+        T::Uuid | T::Ipv6 | T::Decimal { precision: 19..=38, .. } => 16,
         T::Decimal { .. } => 32,
         T::String | T::LowCardinalityString | T::Json | T::Array(_) | T::Map { .. } => unreachable!(),
     }

@@ -336,8 +336,8 @@ fn native_equals_what_clickhouse_reads_from_the_same_json() {
     let (mut decoder, mut columns) = (Decoder::new(&fields, 1 << 20).unwrap(), Columns::new(&layout));
     for message in &messages {
         let row = RowId { offset: 0, timestamp_ms: 0 };
-        let decoded = decoder.decode(&mut columns, message.as_bytes(), row);
-        assert!(decoded.is_ok(), "{}: {message}", decoder.explain(&decoded.unwrap_err()));
+        let outcome = decoder.decode(&mut columns, message.as_bytes(), row);
+        assert!(outcome.is_ok(), "{}: {message}", decoder.explain(&outcome.unwrap_err()));
     }
     stack.publish(
         pipeline.topic(),
@@ -370,9 +370,10 @@ fn native_equals_what_clickhouse_reads_from_the_same_json() {
     assert!(stack.read_all(pipeline.dead_letter_topic()).is_empty());
     for field in &fields {
         let name = &field.name;
-        let equal = match field.column_type.is_composite() {
-            false => format!("a.`{name}` <=> b.`{name}`"),
-            true => format!("toString(a.`{name}`) = toString(b.`{name}`)"),
+        let equal = if field.column_type.is_composite() {
+            format!("toString(a.`{name}`) = toString(b.`{name}`)")
+        } else {
+            format!("a.`{name}` <=> b.`{name}`")
         };
         let differences = stack.clickhouse.query(&format!(
             "SELECT id, toString(a.`{name}`), toString(b.`{name}`) FROM {} AS a INNER JOIN {other} AS b USING id \

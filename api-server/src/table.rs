@@ -67,7 +67,7 @@ const MAX_NAMES: usize = 24;
 impl Table {
     pub fn from_plan(plan: &Plan) -> Result<Self, TableError> {
         let api = plan.api.as_ref().ok_or(TableError::NoApi)?;
-        let mut columns: Vec<Column> = plan.fields.iter().map(Column::from_field).collect();
+        let mut columns: Vec<Column> = plan.columns().iter().map(Column::from_field).collect();
         let field_count = columns.len();
         columns.extend(metadata_columns());
         let by_name: HashMap<_, _> =
@@ -117,7 +117,7 @@ impl Table {
 
 impl Column {
     fn from_field(field: &Field) -> Self {
-        let Field { name, column_type, nullable, default } = field;
+        let Field { name, column_type, nullable, default, path: _, timestamp_format: _ } = field;
         Self {
             name: name.clone(),
             column_type: column_type.clone(),

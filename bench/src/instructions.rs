@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 use caudal_ingestor::block::{Columns, Layout, RowId};
 use caudal_ingestor::decode::Decoder;
+use caudal_model::resource::UnknownFields;
 
 use crate::records::Workload;
 use crate::table::Table;
@@ -64,7 +65,7 @@ pub fn decode(workload: Workload, passes: u64) -> anyhow::Result<()> {
     let messages: Vec<Vec<u8>> = (0..ROWS).filter_map(|id| workload.record(id).value).collect();
     let fields = workload.fields();
     let layout = Layout::new(&fields);
-    let mut decoder = Decoder::new(&fields, 1 << 20)?;
+    let mut decoder = Decoder::new(&fields, UnknownFields::Ignore, 1 << 20)?;
     let mut columns = Columns::new(&layout);
     for _ in 0..passes {
         for (offset, message) in (0..).zip(&messages) {

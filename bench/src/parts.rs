@@ -13,7 +13,7 @@ use caudal_model::plan::{
     ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, SecurityProtocol, StartFrom,
 };
-use caudal_model::resource::Engine;
+use caudal_model::resource::{Engine, UnknownFields};
 use caudal_testbed::clickhouse::ClickHouse;
 use caudal_testbed::kafka::Kafka;
 use rdkafka::ClientConfig;
@@ -175,6 +175,7 @@ impl Stage {
                 dead_letter: DeadLetter { topic: letters_of(&topic.name) },
             },
             fields: topic.workload.fields(),
+            unknown_fields: UnknownFields::Ignore,
             sink: ClickHouseSink {
                 connection: ClickHouseConnection { url: self.clickhouse.url() },
                 database: DATABASE.into(),

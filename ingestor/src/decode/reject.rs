@@ -1,5 +1,7 @@
 //! Why a message can't become a row: a closed list.
 
+use super::tree::Node;
+
 /// The reason, as it stands in the header `caudal.reason` and in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -12,12 +14,13 @@ pub enum Reason {
     WrongType,
     OutOfRange,
     DuplicateKey,
+    UnknownField,
     TooDeep,
     TooLarge,
 }
 
 impl Reason {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EmptyMessage,
         Self::InvalidUtf8,
         Self::InvalidJson,
@@ -27,6 +30,7 @@ impl Reason {
         Self::WrongType,
         Self::OutOfRange,
         Self::DuplicateKey,
+        Self::UnknownField,
         Self::TooDeep,
         Self::TooLarge,
     ];
@@ -42,34 +46,47 @@ impl Reason {
             Self::WrongType => "WrongType",
             Self::OutOfRange => "OutOfRange",
             Self::DuplicateKey => "DuplicateKey",
+            Self::UnknownField => "UnknownField",
             Self::TooDeep => "TooDeep",
             Self::TooLarge => "TooLarge",
         }
     }
 }
 
+/// What of a message is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Message,
+    /// By index.
+    Field(usize),
+    /// An object that paths lead through.
+    Object(Node),
+    /// A member of this object that no field reads; its key is where the fault
+    /// was found.
+    Unknown(Node),
+}
+
 /// A refused message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reject {
     pub reason: Reason,
-    /// Index of the field at fault.
-    pub field: Option<usize>,
+    pub place: Place,
     /// Byte of the message at which it was found.
     pub at: Option<usize>,
 }
 
 impl Reject {
-    pub fn whole(reason: Reason) -> Self {
-        Self { reason, field: None, at: None }
+    pub fn of(place: Place, reason: Reason) -> Self {
+        Self { reason, place, at: None }
     }
 
     pub fn field(reason: Reason, field: usize) -> Self {
-        Self { reason, field: Some(field), at: None }
+        Self::of(Place::Field(field), reason)
     }
 }
 
 impl From<Reason> for Reject {
     fn from(reason: Reason) -> Self {
-        Self::whole(reason)
+        Self::of(Place::Message, reason)
     }
 }

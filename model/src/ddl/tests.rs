@@ -5,7 +5,7 @@ use crate::plan::Field;
 use crate::resource::{Engine, PartitionUnit};
 
 fn field(name: &str, column_type: &str) -> Field {
-    Field { name: name.into(), column_type: column_type.parse().unwrap(), nullable: false, default: None }
+    Field::new(name, column_type.parse().unwrap())
 }
 
 fn nullable(name: &str, column_type: &str) -> Field {

@@ -6,6 +6,7 @@
 
 mod fields;
 mod identity;
+pub mod path;
 mod topic;
 mod workload;
 
@@ -16,10 +17,10 @@ pub use workload::{ApiSettings, IngestSettings, flush_delay};
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;
 use crate::plan::{
-    ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, IsolationLevel, KafkaConnection,
-    KafkaSource, PipelineId, Plan, StartFrom,
+    self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, IsolationLevel,
+    KafkaConnection, KafkaSource, PipelineId, Plan, StartFrom,
 };
-use crate::resource::{DataPipeline, DeletionPolicy, Engine, FreshnessObjective, Resolved};
+use crate::resource::{DataPipeline, DeletionPolicy, Engine, FreshnessObjective, Resolved, UnknownFields};
 
 /// Something in the resource or the fleet configuration that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,7 @@ pub struct Resolution {
     pub start_from: StartFrom,
     pub isolation_level: IsolationLevel,
     pub fields: Vec<Field>,
+    pub unknown_fields: UnknownFields,
     pub engine: Engine,
     pub partition_by: Option<PartitionBy>,
     pub ttl: Option<Ttl>,
@@ -137,6 +139,7 @@ pub fn resolve(
             crate::resource::IsolationLevel::ReadUncommitted => IsolationLevel::ReadUncommitted,
         },
         fields,
+        unknown_fields: spec.schema.unknown_fields,
         engine: sink.engine,
         partition_by,
         ttl,
@@ -175,6 +178,7 @@ impl Resolution {
                 dead_letter: DeadLetter { topic: identity.dead_letter_topic.clone() },
             },
             fields: self.fields.clone(),
+            unknown_fields: self.unknown_fields,
             sink: ClickHouseSink {
                 connection: addresses.clickhouse.clone(),
                 database: identity.database.clone(),
@@ -193,7 +197,7 @@ impl Resolution {
         TableSpec {
             database: self.identity.database.clone(),
             table: self.identity.table.clone(),
-            fields: self.fields.clone(),
+            fields: plan::columns(&self.fields, self.unknown_fields),
             order_by: self.identity.order_by.clone(),
             partition_by: self.partition_by.clone(),
             ttl: self.ttl.clone(),

@@ -37,6 +37,7 @@ const KAFKA: &[&str] = &["spec.source.kafka"];
 const CREATE: &[&str] = &["spec.source.kafka.create"];
 const START: &[&str] = &["spec.source.kafka.startFrom"];
 const CONNECTION: &[&str] = &["spec.source.kafka.connectionRef", "spec.sink.clickhouse.connectionRef"];
+const SCHEMA: &[&str] = &["spec.schema"];
 const FIELD: &[&str] = &["spec.schema.fields[]"];
 const SINK: &[&str] = &["spec.sink.clickhouse"];
 const DEAD_LETTER: &[&str] = &["spec.deadLetter"];
@@ -75,10 +76,23 @@ pub const RULES: &[Rule] = &[
     rule(
         FIELD,
         ".name",
+        "self.name != '_unknown'",
+        "_unknown is the column of members that no field reads: write another name",
+    ),
+    rule(
+        FIELD,
+        ".name",
         "!(self.name in ['_part', '_part_index', '_part_starting_offset', '_part_uuid', '_part_offset', \
          '_part_granule_offset', '_part_data_version', '_partition_id', '_partition_value', '_sample_factor', \
          '_row_exists', '_block_number', '_block_offset', '_database', '_table', '_disk_name', '_distance'])",
         "ClickHouse has a column of this name in every table: write another name",
+    ),
+    rule(
+        FIELD,
+        ".from",
+        r"!has(self.from) || self.from.matches(r'^([^.\\]|\\[.\\])+([.]([^.\\]|\\[.\\])+){0,7}$')",
+        "write at most 8 keys that are not empty, separated by dots, like customer.address.city; within a key \\. is a dot \
+         and \\\\ a backslash",
     ),
     rule(
         FIELD,
@@ -101,9 +115,23 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         FIELD,
+        ".timestampFormat",
+        "!has(self.timestampFormat) || self.type.matches('^Date')",
+        "only a Date or DateTime64 has a timestampFormat: leave it out, or write such a type",
+    ),
+    rule(
+        FIELD,
         ".default",
         "!self.?nullable.orValue(false) || !has(self.default)",
         "an absent nullable member becomes NULL: leave out default, or nullable",
+    ),
+    rule(
+        SCHEMA,
+        ".fields",
+        "[self.fields.map(field, field.?from.orValue(field.name) + '.')].all(paths, paths.all(one, \
+         paths.exists_one(other, other.startsWith(one))))",
+        "two fields read the same value, or one a part of another's: write paths in from of which none is the beginning \
+         of another",
     ),
     // References between fields, sink and API.
     rule(

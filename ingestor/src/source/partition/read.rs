@@ -180,7 +180,7 @@ impl Partition {
             Some(value) => {
                 let id = RowId { offset, timestamp_ms };
                 if let Err(reject) = decoder.decode(&mut self.columns, value, id) {
-                    let detail = decoder.explain(&reject);
+                    let detail = decoder.explain(&reject, value);
                     if !letters.send(message, self.id, reject.reason, &detail, self.ticket) {
                         return Taken::LettersFull;
                     }

@@ -338,6 +338,18 @@ impl Decoder {
     }
 }
 
+#[cfg(test)]
+impl Decoder {
+    /// Bytes that are kept from message to message.
+    fn held(&self) -> usize {
+        let kept = match &self.unknown {
+            Unknown::Keep(kept) => kept.capacity(),
+            Unknown::Ignore | Unknown::Reject => 0,
+        };
+        self.template.size() + self.scratch.capacity() + kept
+    }
+}
+
 /// The key at this byte; of a long one the beginning.
 fn key_at(message: &[u8], at: usize) -> String {
     const LONGEST: usize = 100;

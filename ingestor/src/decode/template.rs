@@ -208,10 +208,15 @@ impl Template {
         self.behind.clear();
     }
 
+    #[cfg(test)]
+    pub fn surprised(&self) -> bool {
+        self.surprised
+    }
+
     /// Bytes that are remembered, and those there is room for.
     #[cfg(test)]
     pub fn size(&self) -> usize {
-        let guesses = self.guesses.iter().map(|guess| guess.text.len() + 48 * guess.entered.len());
+        let guesses = self.guesses.iter().map(|guess| guess.text.len() + size_of_val(&*guess.entered));
         guesses.sum::<usize>()
             + self.guesses.capacity() * size_of::<Guess>()
             + self.members.capacity() * size_of::<Value>()

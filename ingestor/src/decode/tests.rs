@@ -5,6 +5,10 @@ use serde_json::json;
 
 use super::*;
 
+mod moments;
+mod paths;
+mod unknown;
+
 const TYPES: [&str; 12] = [
     "UInt64",
     "DateTime64(3)",
@@ -340,19 +344,24 @@ fn message(random: &mut StdRng) -> Vec<u8> {
         .collect();
     let mut message = format!("{{{}}}", members.join(&format!(",{space}"))).into_bytes();
     if random.random_range(0..3) == 0 {
-        const BYTES: &[u8] = b"\"\\{}[]:, 0123456789-+.eEntfau\n\t\0\x1f\x7f\x80\xbf\xc3\xa9\xff/";
-        for _ in 0..random.random_range(1..3) {
-            let at = random.random_range(0..message.len());
-            let byte = BYTES[random.random_range(0..BYTES.len())];
-            match random.random_range(0..4) {
-                0 => message.insert(at, byte),
-                1 => drop(message.remove(at)),
-                2 => message.truncate(at.max(1)),
-                _ => message[at] = byte,
-            }
-        }
+        mangle(random, &mut message);
     }
     message
+}
+
+/// Changes a byte or two.
+fn mangle(random: &mut StdRng, message: &mut Vec<u8>) {
+    const BYTES: &[u8] = b"\"\\{}[]:, 0123456789-+.eEntfau\n\t\0\x1f\x7f\x80\xbf\xc3\xa9\xff/";
+    for _ in 0..random.random_range(1..3) {
+        let at = random.random_range(0..message.len());
+        let byte = BYTES[random.random_range(0..BYTES.len())];
+        match random.random_range(0..4) {
+            0 => message.insert(at, byte),
+            1 => drop(message.remove(at)),
+            2 => message.truncate(at.max(1)),
+            _ => message[at] = byte,
+        }
+    }
 }
 
 /// The template never changes what becomes of a message.

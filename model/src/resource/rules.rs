@@ -37,7 +37,6 @@ const KAFKA: &[&str] = &["spec.source.kafka"];
 const CREATE: &[&str] = &["spec.source.kafka.create"];
 const START: &[&str] = &["spec.source.kafka.startFrom"];
 const CONNECTION: &[&str] = &["spec.source.kafka.connectionRef", "spec.sink.clickhouse.connectionRef"];
-const SCHEMA: &[&str] = &["spec.schema"];
 const FIELD: &[&str] = &["spec.schema.fields[]"];
 const SINK: &[&str] = &["spec.sink.clickhouse"];
 const DEAD_LETTER: &[&str] = &["spec.deadLetter"];
@@ -124,14 +123,6 @@ pub const RULES: &[Rule] = &[
         ".default",
         "!self.?nullable.orValue(false) || !has(self.default)",
         "an absent nullable member becomes NULL: leave out default, or nullable",
-    ),
-    rule(
-        SCHEMA,
-        ".fields",
-        "[self.fields.map(field, field.?from.orValue(field.name) + '.')].all(paths, paths.all(one, \
-         paths.exists_one(other, other.startsWith(one))))",
-        "two fields read the same value, or one a part of another's: write paths in from of which none is the beginning \
-         of another",
     ),
     // References between fields, sink and API.
     rule(

@@ -50,11 +50,18 @@ enum Unknown {
     Keep(unknown::Kept),
 }
 
+/// What is known of a field while messages are read.
+struct Slot {
+    /// The round in which its value was last pushed.
+    pushed: u64,
+    format: TimestampFormat,
+}
+
 /// Decodes messages of one plan. Keeps scratch memory, so that a message costs
 /// no allocation.
 pub struct Decoder {
     names: Vec<Box<str>>,
-    formats: Vec<TimestampFormat>,
+    slots: Vec<Slot>,
     tree: Tree,
     unknown: Unknown,
     absent: Vec<Absent>,
@@ -63,8 +70,6 @@ pub struct Decoder {
     scratch: Vec<u8>,
     values: value::Values,
     template: template::Template,
-    /// The round in which a value of a field was last pushed, by field.
-    pushed: Vec<u64>,
     /// Fields pushed in this round.
     count: usize,
     round: u64,
@@ -84,7 +89,7 @@ impl Decoder {
     pub fn new(fields: &[Field], unknown_fields: UnknownFields, max_bytes: usize) -> Result<Self, BadField> {
         let mut decoder = Self {
             names: fields.iter().map(|field| field.name.as_str().into()).collect(),
-            formats: fields.iter().map(|field| field.timestamp_format).collect(),
+            slots: fields.iter().map(|field| Slot { pushed: 0, format: field.timestamp_format }).collect(),
             tree: Tree::new(fields).map_err(|index| BadField::Path(fields[index].name.clone()))?,
             unknown: match unknown_fields {
                 UnknownFields::Ignore => Unknown::Ignore,
@@ -92,7 +97,6 @@ impl Decoder {
                 UnknownFields::Store => Unknown::Keep(unknown::Kept::default()),
             },
             absent: vec![Absent::Refuse; fields.len()],
-            pushed: vec![0; fields.len()],
             max_bytes,
             scratch: Vec::new(),
             values: value::Values::default(),
@@ -155,7 +159,7 @@ impl Decoder {
 
     #[cold]
     fn refuse(&self, columns: &mut Columns, message: &[u8], mut reject: Reject, position: usize) -> Reject {
-        let pushed = self.pushed.iter().enumerate().filter(|(_, round)| **round == self.round);
+        let pushed = self.slots.iter().enumerate().filter(|(_, slot)| slot.pushed == self.round);
         pushed.for_each(|(field, _)| columns.fields[field].undo());
         columns.refused(message.len());
         // Bytes that are no UTF-8 are reported as such, wherever the parser
@@ -174,36 +178,29 @@ impl Decoder {
             let Some(key) = key else { return Ok(()) };
             let start = cursor.position();
             match key {
-                Key::Unknown(key) => self.unknown(cursor, key)?,
+                Key::Unknown => self.unknown(cursor)?,
                 Key::Field(field) => {
-                    if self.pushed[field] == self.round {
+                    let slot = &mut self.slots[field];
+                    if slot.pushed == self.round {
                         return Err(Reject::field(Reason::DuplicateKey, field));
                     }
-                    self.value(columns, cursor, field).map_err(|reason| Reject::field(reason, field))?;
-                    self.note(field);
+                    let column = &mut columns.fields[field];
+                    let pushed = match slot.format {
+                        TimestampFormat::Iso8601 => self.values.push(column, cursor, &mut self.scratch),
+                        format => self.values.moment(format, column, cursor, &mut self.scratch),
+                    };
+                    pushed.map_err(|reason| Reject::field(reason, field))?;
+                    slot.pushed = self.round;
+                    self.count += 1;
                 }
             }
-            self.template.member(key, self.tree.at, Span { start, end: cursor.position() });
+            self.template.member(key, start, cursor.position(), &self.tree);
         }
-    }
-
-    #[inline]
-    fn value(&mut self, columns: &mut Columns, cursor: &mut Cursor<'_>, field: usize) -> Result<(), Reason> {
-        let column = &mut columns.fields[field];
-        match self.formats[field] {
-            TimestampFormat::Iso8601 => {}
-            format => {
-                if timestamp::push(format, column, cursor, &mut self.scratch)? {
-                    return Ok(());
-                }
-            }
-        }
-        self.values.push(column, cursor, &mut self.scratch)
     }
 
     /// The value of a member that no field reads.
-    fn unknown(&mut self, cursor: &mut Cursor<'_>, key: Span) -> Result<(), Reject> {
-        let tree = &self.tree;
+    fn unknown(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
+        let (tree, key) = (&self.tree, self.template.unknown);
         if let Unknown::Reject = self.unknown {
             let reject = Reject::of(Place::Unknown(tree.at), Reason::UnknownField);
             return Err(Reject { at: Some(key.start), ..reject });
@@ -214,13 +211,6 @@ impl Decoder {
             kept.member(tree, cursor.all(), key, Span { start, end: cursor.position() });
         }
         Ok(())
-    }
-
-    /// A value of `field` has been pushed.
-    #[inline]
-    fn note(&mut self, field: usize) {
-        self.pushed[field] = self.round;
-        self.count += 1;
     }
 
     /// Parses what stands before a value: from the beginning of the message or
@@ -272,7 +262,10 @@ impl Decoder {
                     continue;
                 }
                 Some(Member::Field(field)) => Key::Field(field),
-                None => Key::Unknown(span),
+                None => {
+                    self.template.unknown = span;
+                    Key::Unknown
+                }
             };
             self.template.surprise(key, self.tree.at);
             return Ok(Some(key));
@@ -309,14 +302,14 @@ impl Decoder {
             return Ok(());
         }
         for field in 0..self.names.len() {
-            if self.pushed[field] == self.round {
+            if self.slots[field].pushed == self.round {
                 continue;
             }
             match &self.absent[field] {
                 Absent::Refuse => return Err(Reject::field(Reason::MissingField, field)),
                 Absent::Value(value) => {
                     columns.push_encoded(field, value);
-                    self.note(field);
+                    self.slots[field].pushed = self.round;
                 }
             }
         }

@@ -21,15 +21,15 @@ const PATIENCE: u32 = 32;
 #[derive(Clone, Copy)]
 pub enum Key {
     Field(usize),
-    /// No field; where the key is, with its quotes.
-    Unknown(Span),
+    /// No field.
+    Unknown,
 }
 
 impl Key {
     fn field(self) -> Option<usize> {
         match self {
             Self::Field(field) => Some(field),
-            Self::Unknown(_) => None,
+            Self::Unknown => None,
         }
     }
 }
@@ -38,6 +38,8 @@ impl Key {
 #[derive(Default)]
 pub struct Template {
     guesses: Vec<Guess>,
+    /// Where the last unknown key is, with its quotes.
+    pub unknown: Span,
     /// The guess behind that of each field.
     behind: Vec<Option<usize>>,
     next: usize,
@@ -54,7 +56,10 @@ pub struct Template {
 struct Value {
     key: Key,
     node: Node,
-    span: Span,
+    start: usize,
+    end: usize,
+    /// The key's place, of an unknown one.
+    unknown: Span,
     /// Objects that were entered before it, in all.
     entered: usize,
 }
@@ -65,8 +70,9 @@ struct Guess {
     /// Up to sixteen bytes of it as one number, and which bits these are.
     head: u128,
     mask: u128,
-    /// Places are counted from the beginning of the text.
     key: Key,
+    /// Places are counted from the beginning of the text.
+    unknown: Span,
     /// What it enters, and whether the object at its end is another one.
     entered: Box<[Entered]>,
     moves: bool,
@@ -75,13 +81,23 @@ struct Guess {
 }
 
 impl Guess {
-    fn new(text: &[u8], key: Key, entered: Box<[Entered]>, from: Node, to: Node) -> Self {
+    fn new(text: &[u8], value: &Value, since: usize, entered: &[Entered], from: Node) -> Self {
         let mut head = [0; 16];
         let length = text.len().min(16);
         head[..length].copy_from_slice(&text[..length]);
         let mask = u128::MAX >> (128 - 8 * length.max(1));
-        let moves = from != to || !entered.is_empty();
-        Self { text: text.into(), head: u128::from_le_bytes(head), mask, key, entered, moves, from, to }
+        let (key, to) = (value.key, value.node);
+        Self {
+            text: text.into(),
+            head: u128::from_le_bytes(head),
+            mask,
+            key,
+            unknown: if let Key::Unknown = key { value.unknown.since(since) } else { value.unknown },
+            moves: from != to || !entered.is_empty(),
+            entered: entered.iter().map(|one| Entered { key: one.key.since(since), ..*one }).collect(),
+            from,
+            to,
+        }
     }
 
     #[inline]
@@ -128,15 +144,14 @@ impl Template {
             }
             tree.at = guess.to;
         }
-        let key = match guess.key {
-            Key::Unknown(key) => Key::Unknown(key.moved(start)),
-            field @ Key::Field(_) => field,
-        };
+        if let Key::Unknown = guess.key {
+            self.unknown = guess.unknown.moved(start);
+        }
         cursor.advance(guess.text.len());
         // There may be more space before the value than was learned.
         cursor.skip_whitespace();
         self.next += 1;
-        Some(key)
+        Some(guess.key)
     }
 
     /// An object was entered by surprise, or null.
@@ -157,11 +172,12 @@ impl Template {
         self.next = next + rest.iter().position(|guess| guess.from == node).unwrap_or(rest.len());
     }
 
-    /// A value of the message has been read, in this object.
+    /// A value of the message has been read.
     #[inline]
-    pub fn member(&mut self, key: Key, node: Node, span: Span) {
+    pub fn member(&mut self, key: Key, start: usize, end: usize, tree: &Tree) {
         if self.learning && self.members.len() <= MOST {
-            self.members.push(Value { key, node, span, entered: self.entered.len() });
+            let (unknown, entered) = (self.unknown, self.entered.len());
+            self.members.push(Value { key, node: tree.at, start, end, unknown, entered });
         }
     }
 
@@ -180,24 +196,18 @@ impl Template {
         self.surprises = 0;
         self.guesses.clear();
         self.behind = vec![None; fields];
-        let values = self.members.iter().map(|value| value.span.end - value.span.start);
+        let values = self.members.iter().map(|value| value.end - value.start);
         if self.members.len() > MOST || message.len() - values.sum::<usize>() > MOST_BYTES {
             return;
         }
-        let (mut start, mut from, mut first) = (0, ROOT, 0);
-        for &Value { key, node, span, entered } in &self.members {
-            let met = self.entered[first..entered].iter();
-            let met = met.map(|object| Entered { key: object.key.since(start), ..*object }).collect();
-            let text = &message[start..span.start];
-            let learned = match key {
-                Key::Unknown(key) => Key::Unknown(key.since(start)),
-                field @ Key::Field(_) => field,
-            };
-            self.guesses.push(Guess::new(text, learned, met, from, node));
-            if let Some(field) = key.field() {
+        let (mut since, mut from, mut first) = (0, ROOT, 0);
+        for value in &self.members {
+            let entered = &self.entered[first..value.entered];
+            self.guesses.push(Guess::new(&message[since..value.start], value, since, entered, from));
+            if let Some(field) = value.key.field() {
                 self.behind[field] = Some(self.guesses.len());
             }
-            (start, from, first) = (span.end, node, entered);
+            (since, from, first) = (value.end, value.node, value.entered);
         }
     }
 

@@ -12,7 +12,7 @@ pub type Node = usize;
 pub const ROOT: Node = 0;
 
 /// Bytes of the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     pub start: usize,
     pub end: usize,
@@ -66,8 +66,7 @@ struct Object {
 
 impl Object {
     fn new(parent: Node, depth: u32, name: &str) -> Self {
-        let key = Span { start: 0, end: 0 };
-        Self { parent, depth, name: name.into(), members: HashMap::new(), round: 0, key }
+        Self { parent, depth, name: name.into(), members: HashMap::new(), round: 0, key: Span::default() }
     }
 }
 

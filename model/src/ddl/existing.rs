@@ -123,7 +123,8 @@ fn addition(field: &Field, before: Option<&str>, existing: bool) -> Result<AddCo
 /// A column nobody fills any more would silently take its type's default.
 fn expect_wanted(column: &ExistingColumn, spec: &TableSpec) -> Result<(), Incompatible> {
     let name = column.name.as_str();
-    let wanted = name == UNKNOWN_COLUMN
+    // Ours stays when it is no longer filled: it has a default.
+    let wanted = (name == UNKNOWN_COLUMN && !spec.existing)
         || spec.fields.iter().any(|field| field.name == name)
         || METADATA_COLUMNS.iter().any(|metadata| metadata.name == name);
     let fills_itself = !column.default_kind.is_empty()

@@ -56,8 +56,11 @@ impl Worker {
     }
 
     async fn store(&self, job: Job) {
-        let Job::Store { epoch, partition, block, form, promise, settle, lease } = job else { return };
-        let store = Store { sink: &self.sink, form: &form, lease: &lease, partition, block: &block, promise };
+        let Job::Store { epoch, partition, block, form, promise, settle, effort, lease } = job else {
+            return;
+        };
+        let (sink, form) = (&*self.sink, &*form);
+        let store = Store { sink, form, lease: &lease, partition, block: &block, promise, effort };
         let mut refusals = Refusals::default();
         let stored = store.run(settle, |report| match report {
             Report::Inserted(time) => self.metrics.inserted(time.as_secs_f64()),
@@ -70,6 +73,7 @@ impl Worker {
         drop(block);
         match stored {
             Stored::Done(outcome) => self.events.send(epoch, Event::Stored { partition, outcome }),
+            Stored::Refused(message) => self.events.send(epoch, Event::Refused { partition, message }),
             Stored::TokenSpent => self.events.send(epoch, Event::TokenSpent { partition }),
             Stored::Revoked => {}
         }

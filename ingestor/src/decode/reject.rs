@@ -17,10 +17,12 @@ pub enum Reason {
     UnknownField,
     TooDeep,
     TooLarge,
+    /// It is a row, but ClickHouse does not take it.
+    Refused,
 }
 
 impl Reason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::EmptyMessage,
         Self::InvalidUtf8,
         Self::InvalidJson,
@@ -33,6 +35,7 @@ impl Reason {
         Self::UnknownField,
         Self::TooDeep,
         Self::TooLarge,
+        Self::Refused,
     ];
 
     pub fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Reason {
             Self::UnknownField => "UnknownField",
             Self::TooDeep => "TooDeep",
             Self::TooLarge => "TooLarge",
+            Self::Refused => "Refused",
         }
     }
 }

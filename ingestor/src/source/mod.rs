@@ -24,7 +24,7 @@ use crate::block::Block;
 use crate::content::Contents;
 use crate::metrics::Metrics;
 use crate::protocol::{Identity, Origin, Outcome, Promise};
-use crate::sink::{Asked, Class, Form, Known, Lease, LedgerRow};
+use crate::sink::{Asked, Class, Effort, Form, Known, Lease, LedgerRow};
 
 /// How long the group waits for a silent member, and how long a commit proves
 /// ownership.
@@ -57,6 +57,7 @@ pub enum Job {
         form: Arc<Form>,
         promise: Promise,
         settle: bool,
+        effort: Effort,
         lease: Arc<Lease>,
     },
     /// Write these rows into the ledger, each under its partition's lease.
@@ -81,6 +82,12 @@ pub enum Event {
     /// The token was taken without rows, and nothing older runs any more.
     TokenSpent {
         partition: i32,
+    },
+    /// ClickHouse takes no block with these values, and no request for it runs
+    /// any more.
+    Refused {
+        partition: i32,
+        message: String,
     },
     /// Which of the rows are in the ledger now; the others' leases did not hold.
     Recorded {

@@ -5,6 +5,7 @@ mod misplaced;
 mod read;
 mod reconcile;
 mod seal;
+mod split;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::kafka::{Batch, PartitionQueue};
 use crate::protocol::{Machine, Origin, Promise};
 use crate::sink::Lease;
 use crate::state;
+use split::Split;
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,14 @@ pub struct Limits {
     pub rows: usize,
     pub bytes: usize,
     pub delay: Duration,
+}
+
+impl Limits {
+    /// Who is far behind is late already: there, large blocks are worth more
+    /// than the delay. Rows still come every few seconds.
+    fn delay_in_catch_up(self) -> Duration {
+        (8 * self.delay).min(Duration::from_secs(10)).max(self.delay)
+    }
 }
 
 /// What a range holds besides its rows.
@@ -93,6 +103,10 @@ pub struct Partition {
     epoch: Option<(i64, i32)>,
     /// Stored offsets that no commit accounts for.
     reconcile: Option<Reconcile>,
+    /// ClickHouse has refused values.
+    split: Option<Split>,
+    /// What it said of the message that becomes a dead letter.
+    refusal: Option<String>,
     /// Sealed, its intent not yet committed.
     pub waiting: Option<Sealed>,
     /// Promised, on its way into the table.
@@ -138,6 +152,8 @@ impl Partition {
             epochs: Vec::new(),
             epoch: None,
             reconcile: None,
+            split: None,
+            refusal: None,
             waiting: None,
             storing: None,
             committed_at: Instant::now(),
@@ -263,6 +279,7 @@ impl Partition {
     pub fn completed(&mut self, promise: Promise) -> Option<Buffers> {
         self.found.take_if(|found| found.promise.first == promise.first);
         self.epochs.retain(|(offset, _)| *offset >= promise.next);
+        self.widen(promise.next);
         self.storing.take().and_then(Sealed::into_buffers)
     }
 

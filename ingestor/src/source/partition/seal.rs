@@ -71,7 +71,8 @@ impl Partition {
     /// When the open block has to go, if it holds anything.
     pub fn due(&self, limits: Limits) -> Option<Instant> {
         let waits = self.replay.is_none() && self.machine.takes_block() && !self.stopped;
-        self.opened.filter(|_| waits).map(|opened| opened + limits.delay)
+        let delay = if self.behind { limits.delay_in_catch_up() } else { limits.delay };
+        self.opened.filter(|_| waits).map(|opened| opened + delay)
     }
 
     /// Whether the open block can be sealed and should be.
@@ -90,7 +91,7 @@ impl Partition {
     /// Whether what a replay has built is what was promised (rule 12): less is
     /// survivors, nothing at all or more is not.
     pub fn mismatch(&self) -> Option<Mismatch> {
-        let Replay { promise, stored, .. } = self.replay?;
+        let Replay { promise, stored, .. } = self.replay.filter(|replay| !replay.part)?;
         let (found, dead_letters) = (self.columns.rows() as u64, self.counts.dead_letters);
         if found > promise.rows || dead_letters > promise.dead_letters {
             return Some(Mismatch::Changed { found, dead_letters });
@@ -111,11 +112,11 @@ impl Partition {
         let counts = std::mem::replace(&mut self.counts, behind);
         let Counts { dead_letters, filtered, .. } = counts;
         let rows = block.rows() as u64;
-        let promise = replay.map_or_else(
-            || Promise { first: self.first, next, rows, dead_letters, filtered, nonce },
+        let promise = match replay {
             // Committed words stay as they are, whatever is left of the block.
-            |replay| replay.promise,
-        );
+            Some(replay) if !replay.part => replay.promise,
+            _ => Promise { first: self.first, next, rows, dead_letters, filtered, nonce },
+        };
         let acknowledged = std::mem::take(&mut self.letters_acknowledged);
         let sealed = Sealed {
             promise,

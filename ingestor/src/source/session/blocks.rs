@@ -8,6 +8,7 @@ use rand::RngExt;
 use super::{End, Session};
 use crate::fail;
 use crate::protocol::{Action, Outcome};
+use crate::sink::Effort;
 use crate::source::partition::{Mismatch, Partition, Relocated};
 use crate::source::{Job, Unrecorded};
 
@@ -94,9 +95,29 @@ impl Session<'_> {
         }
     }
 
+    /// The block being stored holds values that ClickHouse does not take.
+    pub(super) fn refused(&mut self, id: i32, message: String) -> Result<(), End> {
+        let contents = &self.context.contents;
+        let Some(one) = self.partitions.get_mut(&id) else { return Ok(()) };
+        if one.stopped {
+            one.storing = None;
+            return Ok(());
+        }
+        tracing::warn!(partition = id, "taking a refused block apart");
+        match one.take_apart(contents, message) {
+            Ok(true) => self.assign(),
+            Ok(false) => Ok(()),
+            Err(error) => {
+                one.stop(&contents.current().layout, Reason::PlanRevisionMissing, &error.to_string());
+                Ok(())
+            }
+        }
+    }
+
     /// Does what the protocol says is next for a partition.
     pub(super) fn act(&mut self, id: i32, actions: impl IntoIterator<Item = Action>) {
         let high = self.consumer.known_ends(id).map_or(0, |(_, high)| high);
+        let max_attempts = self.context.plan.source.dead_letter.max_attempts;
         let Some(one) = self.partitions.get_mut(&id) else { return };
         for action in actions {
             match action {
@@ -118,6 +139,10 @@ impl Session<'_> {
                         form: sealed.form.clone(),
                         promise,
                         settle: matches!(action, Action::Settle(_)),
+                        effort: Effort {
+                            attempts: one.attempts(&promise, max_attempts),
+                            in_doubt: one.was_found(&promise),
+                        },
                         lease: one.lease.clone(),
                     };
                     let _ = self.context.jobs.send(job);

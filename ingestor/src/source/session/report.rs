@@ -35,6 +35,7 @@ impl Session<'_> {
                 Event::Prepared { known } => self.begin(&known)?,
                 Event::Stored { partition, outcome } => self.stored(partition, outcome),
                 Event::TokenSpent { partition } => self.token_spent(partition),
+                Event::Refused { partition, message } => self.refused(partition, message)?,
                 Event::Recorded { rows, written } => self.recorded(rows, &written),
                 Event::Failed { partition, class, refused, message } => {
                     self.failed(partition, class, refused, &message);
@@ -83,15 +84,13 @@ impl Session<'_> {
         let all = self.partitions.len();
         let read = self.partitions.values_mut().filter_map(|one| one.readable(limits).then_some(())).count();
         let paused = if buffered > self.budget { all } else { all - read };
-        self.context.metrics.holds(paused, buffered);
+        self.context.metrics.holds(paused, buffered, self.letters.limited());
     }
 
     pub(super) fn publish(&mut self) {
         self.published = Instant::now();
         match self.letters.trouble() {
-            Some(message) => {
-                state::raise(&mut self.troubles.letters, Reason::DeadLettersBlocked, &message);
-            }
+            Some((reason, message)) => state::raise(&mut self.troubles.letters, reason, &message),
             None => self.troubles.letters = None,
         }
         self.measure();

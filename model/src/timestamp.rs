@@ -20,22 +20,22 @@ use NoMoment::{Malformed, OutOfRange};
 
 /// Ticks of 10^-`precision` seconds. Digits of a second beyond it are cut off.
 pub fn ticks(format: TimestampFormat, text: &[u8], precision: u8) -> Result<i64, NoMoment> {
-    let (seconds, fraction) = match format.unix_digits() {
-        Some(unit) => unix(text, unit, precision)?,
-        None => {
-            let mut rest = Rest(text);
-            let found = match format {
-                TimestampFormat::Rfc2822 => (rfc2822(&mut rest)?, 0),
-                TimestampFormat::CommonLog => (common_log(&mut rest)?, 0),
-                _ => basic(&mut rest, precision)?,
-            };
-            if !rest.0.is_empty() {
-                return Err(Malformed);
-            }
-            found
-        }
-    };
+    let (seconds, fraction) = moment(format, text, precision)?;
     value::ticks(seconds, fraction, precision).ok_or(OutOfRange)
+}
+
+/// Seconds, and ticks beyond them.
+fn moment(format: TimestampFormat, text: &[u8], precision: u8) -> Result<(i64, i64), NoMoment> {
+    if let Some(unit) = format.unix_digits() {
+        return unix(text, unit, precision);
+    }
+    let mut rest = Rest(text);
+    let found = match format {
+        TimestampFormat::Rfc2822 => (rfc2822(&mut rest)?, 0),
+        TimestampFormat::CommonLog => (common_log(&mut rest)?, 0),
+        _ => basic(&mut rest, precision)?,
+    };
+    if rest.0.is_empty() { Ok(found) } else { Err(Malformed) }
 }
 
 /// The day in UTC, since 1970, as a `Date` holds it.

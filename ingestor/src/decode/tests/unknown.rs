@@ -33,7 +33,7 @@ fn kept(table: &mut Table, message: &[u8]) -> String {
 #[test]
 fn unknown_members_are_kept_as_they_are_written() {
     for (message, expected) in [
-        (r#"{}"#, "{}"),
+        ("{}", "{}"),
         (r#"{"id":1,"customer":{"name":"n","address":{"city":"c"}}}"#, "{}"),
         (r#"{"customer":{"address":{}},"other":null}"#, "{}"),
         (r#"{"a":1,"id":1,"b":"é\u0041"}"#, r#"{"a":1,"b":"é\u0041"}"#),
@@ -167,7 +167,7 @@ fn a_million_unknown_members_leave_nothing_behind() {
         let mut table = Table::with(&fields(), unknown_fields);
         let mut sizes = Vec::new();
         for number in 0..100_000 {
-            let members: String = (0..10).map(|n| format!(",\"k{number}_{n}\":{n}")).collect();
+            let members = (0..10).map(|n| format!(",\"k{number}_{n}\":{n}")).collect::<Vec<_>>().concat();
             let message = format!(r#"{{"id":1,"customer":{{"m{number}":0{members}}}{members}}}"#);
             table.decode(message.as_bytes()).unwrap();
             if number % 1_000 == 999 {
@@ -184,7 +184,8 @@ fn a_million_unknown_members_leave_nothing_behind() {
 fn large_keys_are_not_remembered() {
     let mut table = Table::with(&fields(), UnknownFields::Ignore);
     for number in 0..100 {
-        let members: String = (0..200).map(|n| format!(",\"{number}{}{n}\":0", "k".repeat(4_000))).collect();
+        let key = |n: u32| format!(",\"{number}{}{n}\":0", "k".repeat(4_000));
+        let members = (0..200).map(key).collect::<Vec<_>>().concat();
         table.decode(format!("{{\"id\":1{members}}}").as_bytes()).unwrap();
         assert!(table.decoder.held() < 256 << 10, "{}", table.decoder.held());
     }

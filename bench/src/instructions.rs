@@ -71,7 +71,9 @@ pub fn decode(workload: Workload, nested: bool, passes: u64) -> anyhow::Result<(
     let mut fields = workload.fields();
     if nested {
         messages = messages.into_iter().map(nest).collect::<Result<_, _>>()?;
-        fields.iter_mut().for_each(|field| field.path = path(&field.name));
+        for field in &mut fields {
+            field.path = path(&field.name);
+        }
     }
     let layout = Layout::new(&fields);
     let mut decoder = Decoder::new(&fields, UnknownFields::Ignore, 1 << 20)?;

@@ -5,6 +5,7 @@ use caudal_ingestor::block::{Columns, Layout, RowId};
 use caudal_ingestor::decode::Decoder;
 use caudal_model::ColumnType;
 use caudal_model::plan::Field;
+use caudal_model::resource::UnknownFields;
 
 use super::choices::Choices;
 use super::{native, reference};
@@ -20,7 +21,7 @@ pub fn run(input: &[u8]) -> usize {
         })
         .collect();
     let layout = Layout::new(&fields);
-    let mut decoder = Decoder::new(&fields, 1 << 24).unwrap();
+    let mut decoder = Decoder::new(&fields, UnknownFields::Ignore, 1 << 24).unwrap();
     let mut columns = Columns::new(&layout);
     let mut rows = Vec::new();
     // Twice, the second time in the first one's memory.

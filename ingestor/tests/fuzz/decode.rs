@@ -5,6 +5,7 @@ use caudal_ingestor::block::{Columns, Layout, RowId};
 use caudal_ingestor::decode::Decoder;
 use caudal_model::ColumnType;
 use caudal_model::plan::Field;
+use caudal_model::resource::UnknownFields;
 
 use super::{native, reference};
 
@@ -40,7 +41,7 @@ pub fn run(input: &[u8]) -> (usize, usize) {
     let Some((schema, messages)) = input.split_first() else { return (0, 0) };
     let fields = fields(*schema);
     let layout = Layout::new(&fields);
-    let decoder = || Decoder::new(&fields, 1 << 20).unwrap();
+    let decoder = || Decoder::new(&fields, UnknownFields::Ignore, 1 << 20).unwrap();
     let (mut guessing, mut columns) = (decoder(), Columns::new(&layout));
     let (mut clean, mut expected) = (Columns::new(&layout), Vec::new());
     let mut refused = 0;

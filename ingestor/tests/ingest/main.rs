@@ -8,6 +8,7 @@ mod chaos;
 mod crashes;
 mod encryption;
 mod faults;
+mod fields;
 mod frozen;
 mod letters;
 mod load;

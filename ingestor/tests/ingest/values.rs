@@ -9,6 +9,7 @@ use caudal_ingestor::block::{Columns, Layout, RowId};
 use caudal_ingestor::decode::Decoder;
 use caudal_model::ColumnType;
 use caudal_model::plan::Field;
+use caudal_model::resource::UnknownFields;
 use caudal_model::types::Element;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -333,11 +334,12 @@ fn native_equals_what_clickhouse_reads_from_the_same_json() {
     let mut random = StdRng::seed_from_u64(20_261_122);
     let messages: Vec<String> = (0..ROWS).map(|id| message(&mut random, id)).collect();
     let layout = Layout::new(&fields);
-    let (mut decoder, mut columns) = (Decoder::new(&fields, 1 << 20).unwrap(), Columns::new(&layout));
+    let (mut decoder, mut columns) =
+        (Decoder::new(&fields, UnknownFields::Ignore, 1 << 20).unwrap(), Columns::new(&layout));
     for message in &messages {
         let row = RowId { offset: 0, timestamp_ms: 0 };
         let outcome = decoder.decode(&mut columns, message.as_bytes(), row);
-        assert!(outcome.is_ok(), "{}: {message}", decoder.explain(&outcome.unwrap_err()));
+        assert!(outcome.is_ok(), "{}: {message}", decoder.explain(&outcome.unwrap_err(), message.as_bytes()));
     }
     stack.publish(
         pipeline.topic(),

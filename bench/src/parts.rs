@@ -13,7 +13,7 @@ use caudal_model::plan::{
     ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, SecurityProtocol, StartFrom,
 };
-use caudal_model::resource::Engine;
+use caudal_model::resource::{Delivery, Engine};
 use caudal_testbed::clickhouse::ClickHouse;
 use caudal_testbed::kafka::Kafka;
 use rdkafka::ClientConfig;
@@ -184,6 +184,7 @@ impl Stage {
                 order_by: vec!["id".into()],
             },
             ingest: Some(Ingest {
+                delivery: Delivery::ExactlyOnce,
                 max_rows: tuning.max_rows,
                 max_bytes: tuning.max_bytes,
                 flush_delay_ms: tuning.flush_delay_ms,

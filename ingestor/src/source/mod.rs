@@ -47,8 +47,15 @@ const BATCH: usize = 512;
 
 /// What the asynchronous side is asked. `epoch` comes back with the answer.
 pub enum Job {
-    /// What do table and ledger know of these partitions?
-    Prepare { epoch: usize, membership: Arc<Lease>, form: Arc<Form>, asked: Vec<Asked> },
+    /// What do table and ledger know of these partitions? `share`: how many of
+    /// the topic's are ours, and all.
+    Prepare {
+        epoch: usize,
+        membership: Arc<Lease>,
+        form: Arc<Form>,
+        asked: Vec<Asked>,
+        share: (usize, usize),
+    },
     /// Get this block into the table.
     Store {
         epoch: usize,
@@ -59,8 +66,24 @@ pub enum Job {
         settle: bool,
         lease: Arc<Lease>,
     },
+    /// Get these blocks into the table, once or more often; all have one form.
+    Send { epoch: usize, membership: Arc<Lease>, blocks: Vec<Unsent> },
     /// Write these rows into the ledger, each under its partition's lease.
     Record { epoch: usize, membership: Arc<Lease>, rows: Vec<Unrecorded> },
+}
+
+/// A block of a partition that needs no intent.
+#[derive(Clone)]
+pub struct Unsent {
+    pub partition: i32,
+    pub block: Arc<Block>,
+    pub form: Arc<Form>,
+}
+
+impl Unsent {
+    fn new(partition: i32, sealed: &Sealed) -> Self {
+        Self { partition, block: sealed.block.clone(), form: sealed.form.clone() }
+    }
 }
 
 /// A ledger row on its way, under the lease of its partition.
@@ -93,6 +116,11 @@ pub enum Event {
         partition: Option<i32>,
         class: Class,
         refused: bool,
+        message: String,
+    },
+    /// The partition's block waits until the table may be given more tokens.
+    Held {
+        partition: i32,
         message: String,
     },
     /// It works again.

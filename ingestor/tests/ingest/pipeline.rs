@@ -11,7 +11,7 @@ use caudal_model::plan::{
     ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, Plan, SecurityProtocol, StartFrom,
 };
-use caudal_model::resource::Engine;
+use caudal_model::resource::{Delivery, Engine};
 use caudal_model::state::IngestorState;
 use caudal_testbed::clickhouse::INGEST;
 use caudal_testbed::wait;
@@ -30,6 +30,7 @@ pub struct Pipeline {
 /// What differs between tests.
 pub struct Spec {
     pub fields: Vec<Field>,
+    pub delivery: Delivery,
     pub partitions: i32,
     pub partition_by: Option<PartitionBy>,
     pub start_from: StartFrom,
@@ -41,6 +42,7 @@ impl Default for Spec {
     fn default() -> Self {
         Self {
             fields: vec![field("id", "Int64"), field("text", "String")],
+            delivery: Delivery::ExactlyOnce,
             partitions: 1,
             partition_by: None,
             start_from: StartFrom::Earliest,
@@ -98,6 +100,7 @@ impl Pipeline {
                 order_by: Vec::new(),
             },
             ingest: Some(Ingest {
+                delivery: spec.delivery,
                 max_rows: spec.max_rows,
                 max_bytes: 32 << 20,
                 flush_delay_ms: spec.flush_delay_ms,

@@ -25,7 +25,7 @@ pub fn run(workloads: &[Workload], messages: u64, runs: usize) -> anyhow::Result
         println!("memory limits with {}; {messages} messages", workload.title());
         let topic = stage.topic(workload, messages, PARTITIONS)?;
         for limit_mib in LIMITS_MIB {
-            let tuning = Tuning { memory_limit_bytes: limit_mib << 20, ..Tuning::default() };
+            let tuning = Tuning::under(limit_mib << 20);
             let samples = (0..runs)
                 .map(|_| ingestor::measure(&stage, &topic, tuning, 1))
                 .collect::<Result<Vec<_>, _>>()?;

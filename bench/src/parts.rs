@@ -13,6 +13,7 @@ use caudal_model::plan::{
     ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, SecurityProtocol, StartFrom,
 };
+use caudal_model::resolve::{counted_memory, largest_block};
 use caudal_model::resource::{Delivery, Engine};
 use caudal_testbed::clickhouse::ClickHouse;
 use caudal_testbed::kafka::Kafka;
@@ -23,7 +24,9 @@ use crate::records::Workload;
 
 pub const PARTITIONS: i32 = 6;
 /// Rows per block, for everybody who can choose.
-pub const BLOCK_ROWS: u64 = 200_000;
+pub const BLOCK_ROWS: u64 = 500_000;
+/// Bytes per block, likewise.
+const BLOCK_BYTES: u64 = 64 << 20;
 /// The database of the contestant that is measured now.
 pub const DATABASE: &str = "bench";
 
@@ -52,15 +55,22 @@ pub struct Tuning {
     pub max_bytes: u64,
 }
 
+impl Tuning {
+    /// What the operator gives pods with this memory limit.
+    pub fn under(memory_limit: u64) -> Self {
+        Self {
+            memory_limit_bytes: counted_memory(memory_limit),
+            flush_delay_ms: 1_000,
+            max_rows: BLOCK_ROWS,
+            max_bytes: BLOCK_BYTES.min(largest_block(memory_limit)),
+        }
+    }
+}
+
 impl Default for Tuning {
     /// The default memory limit of a pipeline's pods.
     fn default() -> Self {
-        Self {
-            memory_limit_bytes: 512 << 20,
-            flush_delay_ms: 1_000,
-            max_rows: BLOCK_ROWS,
-            max_bytes: 64 << 20,
-        }
+        Self::under(512 << 20)
     }
 }
 
@@ -172,7 +182,7 @@ impl Stage {
                 group: format!("caudal.{table}"),
                 start_from: StartFrom::Earliest,
                 isolation_level: IsolationLevel::ReadCommitted,
-                dead_letter: DeadLetter { topic: letters_of(&topic.name) },
+                dead_letter: DeadLetter { topic: letters_of(&topic.name), max_attempts: None },
             },
             fields: topic.workload.fields(),
             sink: ClickHouseSink {

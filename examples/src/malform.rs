@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::generate::{Outcome, System};
 
 /// What is wrong with a message. `TooLarge` is not among it: Caudal refuses what
-/// exceeds a block (32 MiB), and the examples' topics take 1 MiB.
+/// exceeds a block (64 MiB by default), and the examples' topics take 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformation {
     Empty,

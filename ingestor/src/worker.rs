@@ -61,8 +61,11 @@ impl Worker {
     }
 
     async fn store(&self, job: Job) {
-        let Job::Store { epoch, partition, block, form, promise, settle, lease } = job else { return };
-        let store = Store { sink: &self.sink, form: &form, lease: &lease, partition, block: &block, promise };
+        let Job::Store { epoch, partition, block, form, promise, settle, effort, lease } = job else {
+            return;
+        };
+        let (sink, form) = (&*self.sink, &*form);
+        let store = Store { sink, form, lease: &lease, partition, block: &block, promise, effort };
         let mut refusals = Refusals::default();
         let stored = store.run(settle, |report| match report {
             Report::Inserted(time) => self.metrics.inserted(time.as_secs_f64()),
@@ -81,6 +84,7 @@ impl Worker {
         drop(block);
         match stored {
             Stored::Done(outcome) => self.events.send(epoch, Event::Stored { partition, outcome }),
+            Stored::Refused(message) => self.events.send(epoch, Event::Refused { partition, message }),
             Stored::TokenSpent => self.events.send(epoch, Event::TokenSpent { partition }),
             Stored::Revoked => {}
         }
@@ -106,6 +110,7 @@ impl Worker {
         let partitions: Vec<_> = blocks.iter().map(|one| Some(one.partition)).collect();
         let mut backoff = Backoff::default();
         let mut refusals = Refusals::default();
+        let mut of_values = 0;
         let mut outcome = Outcome::Clean;
         while !membership.revoked() {
             let started = Instant::now();
@@ -120,8 +125,17 @@ impl Worker {
             };
             let refused = refusals.count(&error);
             self.failed(epoch, &partitions, refused, &error);
-            if refused && blocks.len() > 1 {
-                return Err(blocks);
+            of_values += u32::from(error.refuses_values());
+            match &blocks[..] {
+                [Unsent { partition, attempts: Some(attempts), .. }]
+                    if error.refuses_values() && of_values >= *attempts =>
+                {
+                    let event = Event::Refused { partition: *partition, message: error.message };
+                    self.events.send(epoch, event);
+                    return Ok(());
+                }
+                [_, _, ..] if refused => return Err(blocks),
+                _ => {}
             }
             if membership.sleep(backoff.next()).await.is_ok() {
                 self.metrics.resent();

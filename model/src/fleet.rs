@@ -159,7 +159,7 @@ pub struct BatchDefaults {
 
 impl Default for BatchDefaults {
     fn default() -> Self {
-        Self { max_rows: 200_000, max_bytes: 32 << 20 }
+        Self { max_rows: 500_000, max_bytes: 64 << 20 }
     }
 }
 
@@ -324,7 +324,7 @@ connections: {}
             "{SMALL}defaults: {{ingest: {{batch: {{maxRows: 10}}}}, topic: {{replicationFactor: 1}}}}"
         );
         let defaults = Fleet::from_yaml(&text).unwrap().defaults;
-        assert_eq!(defaults.ingest.batch, BatchDefaults { max_rows: 10, max_bytes: 32 << 20 });
+        assert_eq!(defaults.ingest.batch, BatchDefaults { max_rows: 10, max_bytes: 64 << 20 });
         assert_eq!((defaults.topic.partitions, defaults.topic.replication_factor), (3, 1));
     }
 

@@ -122,6 +122,10 @@ pub enum IsolationLevel {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeadLetter {
     pub topic: String,
+    /// How often a message that ClickHouse refuses for its values is tried
+    /// alone before it becomes a dead letter; absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
 }
 
 /// One field of the message and the column of the same name.

@@ -14,10 +14,12 @@ pub enum Reason {
     DuplicateKey,
     TooDeep,
     TooLarge,
+    /// It is a row, but ClickHouse does not take it.
+    Refused,
 }
 
 impl Reason {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EmptyMessage,
         Self::InvalidUtf8,
         Self::InvalidJson,
@@ -29,6 +31,7 @@ impl Reason {
         Self::DuplicateKey,
         Self::TooDeep,
         Self::TooLarge,
+        Self::Refused,
     ];
 
     pub fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Reason {
             Self::DuplicateKey => "DuplicateKey",
             Self::TooDeep => "TooDeep",
             Self::TooLarge => "TooLarge",
+            Self::Refused => "Refused",
         }
     }
 }

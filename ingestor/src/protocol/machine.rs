@@ -153,9 +153,22 @@ impl Machine {
         self.stage = Stage::Found { promise };
     }
 
-    /// The block of the intent found, built again.
+    /// The block being stored was refused for good, and will not come: it is
+    /// taken apart. Until its first part is built, its intent stays; its other
+    /// parts may hold units that were taken.
+    pub fn reopened(&mut self) -> Option<Promise> {
+        let Stage::Storing { promise, stored: None, .. } = self.stage else { return None };
+        self.stage = Stage::Found { promise };
+        // Its parts are promised, whatever was before.
+        self.unguarded = false;
+        self.reconcile_below = self.reconcile_below.max(promise.next);
+        Some(promise)
+    }
+
+    /// The block of the intent found, or the first part of it, built again.
     pub fn rebuilt(&mut self, promise: Promise) {
-        debug_assert_eq!(self.stage, Stage::Found { promise });
+        debug_assert!(matches!(self.stage, Stage::Found { promise: found }
+            if found.first == promise.first && promise.next <= found.next));
         self.stage = Stage::Promising { promise, settle: true };
     }
 
@@ -417,6 +430,31 @@ mod tests {
         assert_eq!(machine.commit_answered(), vec![Action::Settle(fresh)]);
         machine.stored(Outcome::Settled);
         assert_eq!(machine.lettered(), Some(Action::Record(fresh, Outcome::Settled)));
+    }
+
+    #[test]
+    fn a_refused_block_is_promised_anew_in_parts_that_are_read_back() {
+        let mut machine = Machine::at(0, false, 0);
+        machine.sealed(block(0, 10, 0));
+        commit(&mut machine);
+        machine.commit_answered();
+        machine.sealed(block(10, 20, 0));
+        assert_eq!(machine.reopened(), Some(block(0, 10, 0)));
+        machine.forget_waiting();
+        assert_eq!(machine.wanted(true), None, "the old intent stays until a part is built");
+        assert_eq!(machine.repeated(), Some(Commit { offset: 0, promise: Some(block(0, 10, 0)) }));
+        let part = Promise { nonce: 99, ..block(0, 5, 0) };
+        machine.rebuilt(part);
+        assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(part) });
+        assert_eq!(machine.commit_answered(), vec![Action::Settle(part)]);
+        machine.stored(Outcome::Settled);
+        machine.lettered();
+        machine.recorded();
+        // The rest may hold a unit that was taken.
+        machine.sealed(block(5, 10, 0));
+        assert_eq!(commit(&mut machine), Commit { offset: 5, promise: Some(block(5, 10, 0)) });
+        assert_eq!(machine.commit_answered().last(), Some(&Action::Settle(block(5, 10, 0))));
+        assert_eq!(machine.reopened(), Some(block(5, 10, 0)), "and is taken apart again");
     }
 
     #[test]

@@ -48,6 +48,16 @@ impl SinkError {
         Self { class: Class::TableChanged, code: None, message }
     }
 
+    /// Whether a healthy server will take no block that holds these values: a
+    /// constraint is violated (469), or an expression of the table fails on
+    /// one: it can't be read (6, 38, 41, 72) or converted (70), is out of range
+    /// (69, 321), too large (131), divided by zero (153), NULL where there is
+    /// none (349), or of no enum (691).
+    pub fn refuses_values(&self) -> bool {
+        const OF_VALUES: [u32; 12] = [6, 38, 41, 69, 70, 72, 131, 153, 321, 349, 469, 691];
+        self.class == Class::Refused && self.code.is_some_and(|code| OF_VALUES.contains(&code))
+    }
+
     /// From an answer that is not clean.
     pub fn answered(act: &str, status: u16, code: Option<u32>, body: &str) -> Self {
         let class = classify(status, code, body);

@@ -19,7 +19,7 @@ pub use http::{Connection, Server};
 pub use lease::Lease;
 pub use ledger::LedgerRow;
 pub use read_back::{Asked, Stored as Known};
-pub use store::{Backoff, Report, Store, Stored};
+pub use store::{Backoff, Effort, Report, Store, Stored};
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ pub enum Report {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     Done(Outcome),
     /// The partition is no longer ours; nobody waits for this any more.
@@ -38,6 +38,18 @@ pub enum Stored {
     /// The token is spent without rows, and nothing old runs any more: the
     /// range needs a new intent.
     TokenSpent,
+    /// ClickHouse takes no row like one of these, it says; and no request for
+    /// the block runs any more.
+    Refused(String),
+}
+
+/// How far to go for a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Effort {
+    /// Refusals of its values until it is given up; `None`: never.
+    pub attempts: Option<u32>,
+    /// Another request for it may be under way.
+    pub in_doubt: bool,
 }
 
 /// One block on its way into the table.
@@ -48,6 +60,7 @@ pub struct Store<'a> {
     pub partition: i32,
     pub block: &'a Block,
     pub promise: Promise,
+    pub effort: Effort,
 }
 
 /// What a read-back did not find.
@@ -82,6 +95,8 @@ impl Store<'_> {
     async fn attempt(&self, settle: bool, report: &mut impl FnMut(Report)) -> Result<Stored, Revoked> {
         let mut backoff = Backoff::default();
         let mut first = !settle;
+        let Effort { attempts, mut in_doubt } = self.effort;
+        let mut refusals = 0;
         let mut state = Settle::default();
         loop {
             self.room(report).await?;
@@ -112,7 +127,18 @@ impl Store<'_> {
                     Err(error) => error,
                 },
             };
+            refusals += u32::from(failed.refuses_values());
+            // An answer that says what is wrong is the end of its request.
+            in_doubt |= failed.code.is_none();
+            let given_up = attempts.is_some_and(|attempts| failed.refuses_values() && refusals >= attempts);
+            let message = failed.message.clone();
             report(Report::Failed(failed));
+            if given_up {
+                if in_doubt {
+                    self.lease.sleep(longest_request()).await?;
+                }
+                return Ok(Stored::Refused(message));
+            }
             self.lease.sleep(backoff.next()).await?;
         }
     }
@@ -298,7 +324,15 @@ mod tests {
         let block = columns.seal(&content.layout, 1, 0);
         let sink = Sink::new(&plan, Server::new(&fake.url, None, None).unwrap());
         let promise = Promise { first: 0, next: 100, rows: promised, dead_letters: 0, filtered: 0, nonce: 1 };
-        let store = Store { sink: &sink, form: &content.form, lease, partition: 0, block: &block, promise };
+        let store = Store {
+            sink: &sink,
+            form: &content.form,
+            lease,
+            partition: 0,
+            block: &block,
+            promise,
+            effort: Effort::default(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(store.run(true, |_| {}))
     }

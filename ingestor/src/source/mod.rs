@@ -24,7 +24,7 @@ use crate::block::Block;
 use crate::content::Contents;
 use crate::metrics::Metrics;
 use crate::protocol::{Identity, Origin, Outcome, Promise};
-use crate::sink::{Asked, Class, Form, Known, Lease, LedgerRow};
+use crate::sink::{Asked, Class, Effort, Form, Known, Lease, LedgerRow};
 
 /// How long the group waits for a silent member, and how long a commit proves
 /// ownership.
@@ -64,6 +64,7 @@ pub enum Job {
         form: Arc<Form>,
         promise: Promise,
         settle: bool,
+        effort: Effort,
         lease: Arc<Lease>,
     },
     /// Get these blocks into the table, once or more often; all have one form.
@@ -78,12 +79,8 @@ pub struct Unsent {
     pub partition: i32,
     pub block: Arc<Block>,
     pub form: Arc<Form>,
-}
-
-impl Unsent {
-    fn new(partition: i32, sealed: &Sealed) -> Self {
-        Self { partition, block: sealed.block.clone(), form: sealed.form.clone() }
-    }
+    /// Refusals of its values until it is given up; `None`: never.
+    pub attempts: Option<u32>,
 }
 
 /// A ledger row on its way, under the lease of its partition.
@@ -104,6 +101,12 @@ pub enum Event {
     /// The token was taken without rows, and nothing older runs any more.
     TokenSpent {
         partition: i32,
+    },
+    /// ClickHouse takes no block with these values, and no request for it runs
+    /// any more.
+    Refused {
+        partition: i32,
+        message: String,
     },
     /// Which of the rows are in the ledger now; the others' leases did not hold.
     Recorded {

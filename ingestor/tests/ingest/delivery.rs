@@ -205,6 +205,23 @@ fn a_block_that_is_refused_does_not_hold_up_others() {
 }
 
 #[test]
+fn a_row_that_is_refused_becomes_a_dead_letter() {
+    let stack = stack();
+    let mut pipeline = Pipeline::create(&stack, Spec { partitions: 2, ..at_least_once() });
+    pipeline.plan.source.dead_letter.max_attempts = Some(2);
+    let table = pipeline.table();
+    stack.clickhouse.query(&format!("ALTER TABLE {table} ADD CONSTRAINT small CHECK id != 37")).unwrap();
+    stack.publish(pipeline.topic(), (0..100).map(|id| row(i32::from(id >= 50), id)));
+    let _ingestor = pipeline.start();
+    for partition in 0..2 {
+        wait_committed(&stack, &pipeline, partition, 50);
+        assert_tiles(&stack, &pipeline, partition, 50);
+    }
+    assert_eq!(stored(&stack, &pipeline).1, 99);
+    assert_eq!(stack.read_all(pipeline.dead_letter_topic()).len(), 1);
+}
+
+#[test]
 fn tables_of_other_engines_take_rows() {
     let stack = stack();
     for engine in ["Null", "ReplacingMergeTree ORDER BY id", "Buffer(tests, behind, 1, 1, 1, 1, 1, 1, 1)"] {

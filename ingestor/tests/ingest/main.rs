@@ -16,5 +16,6 @@ mod network;
 mod pipeline;
 mod plans;
 mod proxy;
+mod refused;
 mod stack;
 mod values;

@@ -36,6 +36,7 @@ pub struct Spec {
     pub start_from: StartFrom,
     pub max_rows: u64,
     pub flush_delay_ms: u64,
+    pub max_attempts: Option<u32>,
 }
 
 impl Default for Spec {
@@ -48,6 +49,7 @@ impl Default for Spec {
             start_from: StartFrom::Earliest,
             max_rows: 10_000,
             flush_delay_ms: 100,
+            max_attempts: None,
         }
     }
 }
@@ -88,7 +90,7 @@ impl Pipeline {
                 group: format!("caudal.tests.{name}"),
                 start_from: spec.start_from,
                 isolation_level: IsolationLevel::ReadCommitted,
-                dead_letter: DeadLetter { topic: dead_letters },
+                dead_letter: DeadLetter { topic: dead_letters, max_attempts: spec.max_attempts },
             },
             fields: spec.fields,
             sink: ClickHouseSink {

@@ -13,6 +13,11 @@ pub const DEDUPLICATION_WINDOW: u64 = 10_000;
 /// The setting that bounds them.
 pub(super) const WINDOW: &str = "non_replicated_deduplication_window";
 
+/// How much larger than its largest part a merge has to become to be worth it.
+/// ClickHouse's 5 fits small inserts; for large blocks 8 writes half as much
+/// again and again, with about as many parts (docs/performance.md).
+const MERGE_BASE: &str = "merge_selector_base = 8";
+
 /// No field of a message may begin so.
 pub const METADATA_PREFIX: &str = "_kafka_";
 
@@ -168,7 +173,7 @@ pub fn create_table(spec: &TableSpec) -> String {
         Some(format!("PRIMARY KEY ({})", quote_identifiers(order_by))),
         Some(format!("ORDER BY ({})", quote_identifiers(spec.sorting_key()))),
         spec.ttl.as_ref().map(|ttl| format!("TTL {}", ttl.expression())),
-        Some(format!("SETTINGS {WINDOW} = {}, {DURABLE}", spec.deduplication_window)),
+        Some(format!("SETTINGS {WINDOW} = {}, {DURABLE}, {MERGE_BASE}", spec.deduplication_window)),
         Some(format!("COMMENT {}", quote_string(&spec.comment))),
     ];
     clauses.into_iter().flatten().collect::<Vec<_>>().join("\n")

@@ -53,7 +53,7 @@ fn a_table_has_fields_metadata_a_unique_order_and_an_owner() {
          `_kafka_timestamp` DateTime64(3, 'UTC'),\n    INDEX `kafka_offset` `_kafka_offset` TYPE minmax GRANULARITY \
          1\n)\nENGINE = MergeTree\nPRIMARY KEY (`id`, `at`)\nORDER BY (`id`, `at`, `_kafka_source`, `_kafka_partition`, \
          `_kafka_offset`)\nSETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, \
-         fsync_part_directory = 1\nCOMMENT 'caudal/shop/orders'"
+         fsync_part_directory = 1, merge_selector_base = 8\nCOMMENT 'caudal/shop/orders'"
     );
 }
 

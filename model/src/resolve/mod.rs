@@ -11,7 +11,7 @@ mod workload;
 
 pub use identity::{ConnectionSource, Difference};
 pub use topic::{MAX_MESSAGE_BYTES, TopicSettings, TopicWishes};
-pub use workload::{ApiSettings, IngestSettings, flush_delay};
+pub use workload::{ApiSettings, IngestSettings, counted_memory, flush_delay, largest_block};
 
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;
@@ -56,6 +56,7 @@ pub struct Resolution {
     pub dead_letter_retention_days: u32,
     pub start_from: StartFrom,
     pub isolation_level: IsolationLevel,
+    pub max_attempts: Option<u32>,
     pub fields: Vec<Field>,
     pub engine: Engine,
     pub partition_by: Option<PartitionBy>,
@@ -138,6 +139,7 @@ pub fn resolve(
             crate::resource::IsolationLevel::ReadCommitted => IsolationLevel::ReadCommitted,
             crate::resource::IsolationLevel::ReadUncommitted => IsolationLevel::ReadUncommitted,
         },
+        max_attempts: spec.dead_letter.max_attempts,
         fields,
         engine: sink.engine,
         partition_by,
@@ -174,7 +176,10 @@ impl Resolution {
                 group: identity.group.clone(),
                 start_from: self.start_from,
                 isolation_level: self.isolation_level,
-                dead_letter: DeadLetter { topic: identity.dead_letter_topic.clone() },
+                dead_letter: DeadLetter {
+                    topic: identity.dead_letter_topic.clone(),
+                    max_attempts: self.max_attempts,
+                },
             },
             fields: self.fields.clone(),
             sink: ClickHouseSink {

@@ -251,6 +251,18 @@ fn memory_follows_the_limit_and_must_hold_the_blocks() {
             "spec.ingest.resources.limits.memory: blocks of 33554432 bytes need 192Mi; write so much, or a smaller batch.maxBytes"
         ]
     );
+    let without = |limit: &str| {
+        edited(|spec| {
+            spec["ingest"] =
+                json!({"resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": limit}}});
+        })
+    };
+    for (limit, expected) in
+        [("128Mi", 16 << 20), ("256Mi", 48 << 20), ("512Mi", 64 << 20), ("4Gi", 64 << 20)]
+    {
+        assert_eq!(resolved(&without(limit)).ingest.plan.max_bytes, expected, "{limit}");
+    }
+    assert!(violations(&without("64Mi"))[0].contains("blocks of 65536 bytes need 65Mi"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ const FLUSH_DELAY: (Duration, Duration) = (Duration::from_millis(250), Duration:
 const BLOCKS_IN_MEMORY: u64 = 4;
 /// What the process needs besides blocks.
 const BASE_MEMORY: u64 = 64 << 20;
+/// The resource takes none smaller.
+const SMALLEST_BLOCK: u64 = 65_536;
 /// The memory of ingestors where neither pipeline nor fleet set a limit.
 const MEMORY_WITHOUT_LIMIT: u64 = 512 << 20;
 
@@ -33,6 +35,17 @@ pub struct ApiSettings {
     pub plan: plan::Api,
     pub replicas: i32,
     pub resources: Resources,
+}
+
+/// Bytes of the largest block for which a pod with this memory limit has room.
+pub fn largest_block(memory_limit: u64) -> u64 {
+    memory_limit.saturating_sub(BASE_MEMORY) / BLOCKS_IN_MEMORY
+}
+
+/// What a process may count of its pod's memory limit: a fifth is for what it
+/// does not count, which is code, stacks and the allocator.
+pub fn counted_memory(memory_limit: u64) -> u64 {
+    memory_limit / 5 * 4
 }
 
 /// How long a block may wait for more rows: a quarter of the objective's time,
@@ -56,13 +69,16 @@ pub(super) fn ingest(spec: &DataPipelineSpec, defaults: &Defaults) -> Result<Ing
         found.push(Violation::new("spec.slo.freshness.within", message));
     }
     let max_rows = ingest.batch.max_rows.unwrap_or(defaults.ingest.batch.max_rows).unsigned_abs();
-    let max_bytes = ingest.batch.max_bytes.unwrap_or(defaults.ingest.batch.max_bytes).unsigned_abs();
     let path = "spec.ingest.resources";
     let resources = merge(path, ingest.resources.as_ref(), &defaults.ingest.resources, &mut found);
     let limit = resources.limits.memory.as_ref().and_then(|amount| quantity::bytes(amount.as_str()));
     let limit = limit.unwrap_or(MEMORY_WITHOUT_LIMIT);
-    let needed = BASE_MEMORY.saturating_add(max_bytes.saturating_mul(BLOCKS_IN_MEMORY));
-    if limit < needed {
+    let largest = largest_block(limit);
+    let default = defaults.ingest.batch.max_bytes.unsigned_abs();
+    let max_bytes =
+        ingest.batch.max_bytes.map_or_else(|| default.min(largest.max(SMALLEST_BLOCK)), i64::unsigned_abs);
+    if max_bytes > largest {
+        let needed = BASE_MEMORY.saturating_add(max_bytes.saturating_mul(BLOCKS_IN_MEMORY));
         let mebibytes = needed.div_ceil(1 << 20);
         let message = format!(
             "blocks of {max_bytes} bytes need {mebibytes}Mi; write so much, or a smaller batch.maxBytes"
@@ -76,8 +92,7 @@ pub(super) fn ingest(spec: &DataPipelineSpec, defaults: &Defaults) -> Result<Ing
             max_rows,
             max_bytes,
             flush_delay_ms: milliseconds(flush_delay(within)),
-            // A fifth is for what the process does not count: code, stacks, the allocator.
-            memory_limit_bytes: limit / 5 * 4,
+            memory_limit_bytes: counted_memory(limit),
             freshness_within_ms: Some(milliseconds(within)),
         },
         replicas: if spec.paused { 0 } else { ingest.replicas },

@@ -62,8 +62,8 @@ pub struct Batch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_048_448))]
     pub max_rows: Option<i64>,
-    /// Bytes of a block at most; the fleet's default where nothing is said. The memory limit must hold four blocks and
-    /// 64 MiB.
+    /// Bytes of a block at most; where nothing is said the fleet's default, or less: the memory limit must hold four
+    /// blocks and 64 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 65_536, max = 268_435_455))]
     pub max_bytes: Option<i64>,

@@ -127,6 +127,13 @@ pub struct DeadLetter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3650))]
     pub retention_days: Option<i32>,
+    /// How often a message that ClickHouse refuses for its values, for example by a constraint of the table, is tried
+    /// alone before it becomes a dead letter with the reason `Refused`. Failures that pass (an outage, overload, a
+    /// lost connection) never count. Where nothing is said such a message is tried for ever: its partition waits with
+    /// the reason `BlockRefused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_attempts: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]

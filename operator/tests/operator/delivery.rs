@@ -127,13 +127,30 @@ fn at_least_once_is_what_the_plan_says_when_it_is_asked_for() {
 fn a_server_is_tested_once_and_nothing_is_left() {
     let (stage, _guard) = crate::stage::alone();
     let scene = Scene::held(stage, "tested");
-    // An operator that died during its test left this.
+    let tables = || {
+        let names = "SELECT database || '.' || name FROM system.tables WHERE name LIKE 'caudal_self_test_%' ORDER BY 1";
+        sql(&scene, names)
+    };
+    // What operators leave that die during their test.
+    let leave = |table: &str, owner: &str| {
+        sql(&scene, &format!("CREATE TABLE tested.{table} (unit UInt8) ENGINE = Memory COMMENT '{owner}'"));
+    };
     sql(&scene, "CREATE DATABASE tested");
-    let leftover = "CREATE TABLE tested.caudal_self_test_0123456789abcdef (unit UInt8) ENGINE = MergeTree ORDER BY unit \
-                    COMMENT 'caudal/tested/orders'";
-    sql(&scene, leftover);
-    sql(&scene, &leftover.replace("caudal/tested/orders", "other/tested/orders").replace("abcdef", "aaaaaa"));
-    let admin = stage.clickhouse_admin();
-    let tests = caudal_operator::external::clickhouse::SelfTests::default();
-    let _ = (admin, tests);
+    leave("caudal_self_test_a", "caudal/tested/orders");
+    leave("caudal_self_test_b", "other/tested/orders");
+    // Through another connection it is another server.
+    let mut secret = crate::stage::clickhouse_logins().to_vec();
+    let url = stage.clickhouse.url();
+    secret.push(("url", &url));
+    stage.create_secret("tested", "mine", Some("clickhouse"), &secret);
+    let spec = with(spec(), "/sink/clickhouse/connectionRef", json!({"kind": "Secret", "name": "mine"}));
+    scene.apply("orders", &spec);
+    until_delivery(&scene, "orders", Delivery::ExactlyOnce);
+    assert_eq!(tables(), "tested.caudal_self_test_b", "another's stays");
+
+    // A second test would drop this.
+    leave("caudal_self_test_c", "caudal/tested/orders");
+    scene.apply("payments", &spec);
+    until_delivery(&scene, "payments", Delivery::ExactlyOnce);
+    assert_eq!(tables(), "tested.caudal_self_test_b\ntested.caudal_self_test_c");
 }

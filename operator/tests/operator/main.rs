@@ -5,6 +5,7 @@
 
 mod applying;
 mod conflicts;
+mod delivery;
 mod deleting;
 mod intents;
 mod leading;

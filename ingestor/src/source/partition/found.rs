@@ -28,6 +28,17 @@ pub(super) struct Replay {
     pub stored: bool,
     /// Messages behind it that Kafka has deleted as well.
     pub gap_behind: u64,
+    /// A part of a range that was refused: it is promised anew.
+    pub part: bool,
+}
+
+impl Replay {
+    /// Whether the range is one message that decodes well and that ClickHouse
+    /// does not take: nothing else has a dead letter in place of its row.
+    pub fn refused(&self) -> bool {
+        let Promise { first, next, rows, dead_letters, .. } = self.promise;
+        next - first == 1 && rows == 0 && dead_letters == 1
+    }
 }
 
 impl Partition {
@@ -49,7 +60,7 @@ impl Partition {
             self.older = Some(Older { decoder: content.decoder()?, content });
         }
         self.machine.found(promise);
-        self.replay = Some(Replay { promise, stored, gap_behind: 0 });
+        self.replay = Some(Replay { promise, stored, gap_behind: 0, part: false });
         Ok(())
     }
 

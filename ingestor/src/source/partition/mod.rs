@@ -5,6 +5,7 @@ mod misplaced;
 mod read;
 mod reconcile;
 mod seal;
+mod split;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::kafka::{Batch, PartitionQueue};
 use crate::protocol::{Machine, Origin, Promise};
 use crate::sink::Lease;
 use crate::state;
+use split::Split;
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +95,10 @@ pub struct Partition {
     epoch: Option<(i64, i32)>,
     /// Stored offsets that no commit accounts for.
     reconcile: Option<Reconcile>,
+    /// ClickHouse has refused values.
+    split: Option<Split>,
+    /// What it said of the message that becomes a dead letter.
+    refusal: Option<String>,
     /// Sealed, its intent not yet committed.
     pub waiting: Option<Sealed>,
     /// Promised, on its way into the table.
@@ -138,6 +144,8 @@ impl Partition {
             epochs: Vec::new(),
             epoch: None,
             reconcile: None,
+            split: None,
+            refusal: None,
             waiting: None,
             storing: None,
             committed_at: Instant::now(),
@@ -269,6 +277,7 @@ impl Partition {
     pub fn completed(&mut self, promise: Promise) -> Option<Buffers> {
         self.found.take_if(|found| found.promise.first == promise.first);
         self.epochs.retain(|(offset, _)| *offset >= promise.next);
+        self.widen(promise.next);
         self.storing.take().and_then(Sealed::into_buffers)
     }
 

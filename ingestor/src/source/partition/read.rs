@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use super::found::Replay;
 use super::{Limits, Partition};
 use crate::block::RowId;
 use crate::dead_letter::DeadLetters;
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Reason};
 use crate::kafka::{Batch, Code, Message};
 use crate::metrics::{Metrics, Tally};
 use crate::source::BATCH;
@@ -153,7 +154,8 @@ impl Partition {
             offset >= replay.promise.next
         } else {
             let beyond = self.reconcile.as_ref().and_then(|reconcile| reconcile.beyond(offset));
-            if let Some(until) = beyond {
+            let split = self.split_end().filter(|end| offset >= *end);
+            if let Some(until) = [beyond, split].into_iter().flatten().min() {
                 // Between the position and `until` there is no message.
                 self.position = self.position.max(until);
                 self.cut = true;
@@ -179,13 +181,14 @@ impl Partition {
             }
             Some(value) => {
                 let id = RowId { offset, timestamp_ms };
-                if let Err(reject) = decoder.decode(&mut self.columns, value, id) {
-                    let detail = decoder.explain(&reject);
-                    if !letters.send(message, self.id, reject.reason, &detail, self.ticket) {
+                let rejected = decoder.decode(&mut self.columns, value, id);
+                let rejected = rejected.map_err(|reject| (reject.reason, decoder.explain(&reject)));
+                if let Err((reason, detail)) = rejected.and_then(|()| self.not_refused()) {
+                    if !letters.send(message, self.id, reason, &detail, self.ticket) {
                         return Taken::LettersFull;
                     }
                     self.counts.dead_letters += 1;
-                    tally.rejected[reject.reason as usize] += 1;
+                    tally.rejected[reason as usize] += 1;
                 } else if self.replay.is_none()
                     && self.reconcile.as_mut().is_some_and(|reconcile| !reconcile.joins(offset))
                 {
@@ -202,6 +205,20 @@ impl Partition {
         self.newest_ms = counts.newest_ms.max(self.newest_ms);
         self.position = offset + 1;
         Taken::Yes
+    }
+
+    /// Takes the row back that ClickHouse refuses, and says what it said.
+    #[inline]
+    fn not_refused(&mut self) -> Result<(), (Reason, String)> {
+        if !self.replay.as_ref().is_some_and(Replay::refused) {
+            return Ok(());
+        }
+        self.columns.undo_row();
+        let words = self.refusal.clone();
+        Err((
+            Reason::Refused,
+            words.unwrap_or_else(|| "ClickHouse refused the row again and again".to_owned()),
+        ))
     }
 
     /// Kafka has deleted everything below `low`; so many messages are lost.

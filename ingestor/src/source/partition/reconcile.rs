@@ -35,6 +35,11 @@ impl Reconcile {
         *self.open.get_or_insert(stored) == stored
     }
 
+    /// The open block was forgotten.
+    pub fn begin_again(&mut self) {
+        self.open = None;
+    }
+
     /// The open block was sealed; `true` when nothing stored is ahead of
     /// `position`.
     pub fn sealed(&mut self, position: i64) -> bool {

@@ -9,6 +9,7 @@ use crate::content::Content;
 use crate::kafka::Batch;
 use crate::protocol::{Origin, Outcome, Promise};
 use crate::sink::{Form, LedgerRow};
+use crate::source::Unsent;
 
 /// A sealed range, from its sealing to its completion.
 pub struct Sealed {
@@ -95,7 +96,7 @@ impl Partition {
     /// Whether what a replay has built is what was promised (rule 12): less is
     /// survivors, nothing at all or more is not.
     pub fn mismatch(&self) -> Option<Mismatch> {
-        let Replay { promise, stored, .. } = self.replay?;
+        let Replay { promise, stored, .. } = self.replay.filter(|replay| !replay.part)?;
         let (found, dead_letters) = (self.columns.rows() as u64, self.counts.dead_letters);
         if found > promise.rows || dead_letters > promise.dead_letters {
             return Some(Mismatch::Changed { found, dead_letters });
@@ -116,11 +117,11 @@ impl Partition {
         let counts = std::mem::replace(&mut self.counts, behind);
         let Counts { dead_letters, filtered, .. } = counts;
         let rows = block.rows() as u64;
-        let promise = replay.map_or_else(
-            || Promise { first: self.first, next, rows, dead_letters, filtered, nonce },
+        let promise = match replay {
             // Committed words stay as they are, whatever is left of the block.
-            |replay| replay.promise,
-        );
+            Some(replay) if !replay.part => replay.promise,
+            _ => Promise { first: self.first, next, rows, dead_letters, filtered, nonce },
+        };
         let acknowledged = std::mem::take(&mut self.letters_acknowledged);
         let sealed = Sealed {
             promise,
@@ -150,6 +151,13 @@ impl Partition {
             self.machine.sealed(promise);
             self.waiting = Some(sealed);
         }
+    }
+
+    /// The block being stored, to be sent without an intent.
+    pub fn unsent(&self, max_attempts: Option<u32>) -> Option<Unsent> {
+        let Sealed { promise, block, form, .. } = self.storing.as_ref()?;
+        let attempts = self.attempts(promise, max_attempts);
+        Some(Unsent { partition: self.id, block: block.clone(), form: form.clone(), attempts })
     }
 
     /// Promises the range being stored anew; `false` when that was done too

@@ -10,6 +10,7 @@ use rand::RngExt;
 use super::{End, Session};
 use crate::fail;
 use crate::protocol::{Action, Outcome};
+use crate::sink::Effort;
 use crate::source::partition::{Mismatch, Partition, Relocated};
 use crate::source::{Job, Unrecorded, Unsent};
 
@@ -126,7 +127,7 @@ impl Session<'_> {
         let Some(one) = self.partitions.get_mut(&id) else { return };
         if self.context.ingest.delivery == Delivery::AtLeastOnce {
             // A second time is as good as a fresh intent.
-            self.unsent.extend(one.storing.as_ref().map(|sealed| Unsent::new(id, sealed)));
+            self.unsent.extend(one.unsent(self.context.plan.source.dead_letter.max_attempts));
         } else if !one.renew(rand::rng().random()) {
             let message = "rows vanish after every clean answer: what deletes or merges them?";
             one.stop(&self.context.contents.current().layout, Reason::SettleFailed, message);
@@ -134,9 +135,29 @@ impl Session<'_> {
         }
     }
 
+    /// The block being stored holds values that ClickHouse does not take.
+    pub(super) fn refused(&mut self, id: i32, message: String) -> Result<(), End> {
+        let contents = &self.context.contents;
+        let Some(one) = self.partitions.get_mut(&id) else { return Ok(()) };
+        if one.stopped {
+            one.storing = None;
+            return Ok(());
+        }
+        tracing::warn!(partition = id, "taking a refused block apart");
+        match one.take_apart(contents, message) {
+            Ok(true) => self.assign(),
+            Ok(false) => Ok(()),
+            Err(error) => {
+                one.stop(&contents.current().layout, Reason::PlanRevisionMissing, &error.to_string());
+                Ok(())
+            }
+        }
+    }
+
     /// Does what the protocol says is next for a partition.
     pub(super) fn act(&mut self, id: i32, actions: impl IntoIterator<Item = Action>) {
         let high = self.consumer.known_ends(id).map_or(0, |(_, high)| high);
+        let max_attempts = self.context.plan.source.dead_letter.max_attempts;
         let Some(one) = self.partitions.get_mut(&id) else { return };
         for action in actions {
             match action {
@@ -158,13 +179,17 @@ impl Session<'_> {
                         form: sealed.form.clone(),
                         promise,
                         settle: matches!(action, Action::Settle(_)),
+                        effort: Effort {
+                            attempts: one.attempts(&promise, max_attempts),
+                            in_doubt: one.was_found(&promise),
+                        },
                         lease: one.lease.clone(),
                     };
                     let _ = self.context.jobs.send(job);
                 }
                 Action::Send(promise) => {
                     one.storing = one.waiting.take_if(|sealed| sealed.promise.first == promise.first);
-                    self.unsent.extend(one.storing.as_ref().map(|sealed| Unsent::new(id, sealed)));
+                    self.unsent.extend(one.unsent(max_attempts));
                 }
                 Action::Record(promise, outcome) => {
                     let row = one.ledger_row(promise, outcome, self.context.origin(), high);

@@ -35,6 +35,7 @@ impl Session<'_> {
                 Event::Prepared { known } => self.begin(&known)?,
                 Event::Stored { partition, outcome } => self.stored(partition, outcome),
                 Event::TokenSpent { partition } => self.token_spent(partition),
+                Event::Refused { partition, message } => self.refused(partition, message)?,
                 Event::Recorded { rows, written } => self.recorded(rows, &written),
                 Event::Failed { partition, class, refused, message } => {
                     self.failed(partition, class, refused, &message);

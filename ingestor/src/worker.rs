@@ -77,7 +77,7 @@ impl Worker {
             Report::Recovered => self.events.send(epoch, Event::Recovered { partition: Some(partition) }),
             Report::Failed(error) => {
                 self.failed(epoch, &[Some(partition)], refusals.count(&error), &error);
-            },
+            }
         });
         let stored = stored.await;
         // Whoever gets the answer recycles the block's buffers.

@@ -3,8 +3,8 @@
 
 use caudal_model::ddl::{
     DEDUPLICATION_WINDOW, ExistingColumn, ExistingTable, LEDGER_COLUMNS, LedgerSpec, METADATA_COLUMNS,
-    PartitionBy, TableSpec, Ttl, add_column, add_key_index, check_table, create_database,
-    create_ledger, create_table, downgrades, drop_table, schema_changes,
+    PartitionBy, TableSpec, Ttl, add_column, add_key_index, check_table, create_database, create_ledger,
+    create_table, downgrades, drop_table, schema_changes,
 };
 use caudal_model::plan::Field;
 use caudal_model::resource::{Engine, PartitionUnit};

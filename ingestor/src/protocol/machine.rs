@@ -598,7 +598,9 @@ mod tests {
 
             let encoded = |promise: Option<Promise>| {
                 let origin = Origin { plan: "p".into(), content: "c".into() };
-                Metadata { identity: identity.clone(), origin, born: 1, word: promise.into() }.encode().into_bytes()
+                Metadata { identity: identity.clone(), origin, born: 1, word: promise.into() }
+                    .encode()
+                    .into_bytes()
             };
             let known = Known {
                 committed: outside.committed.map(|commit| (commit.offset, encoded(commit.promise))),

@@ -15,14 +15,16 @@ impl Sink {
     /// makes one part of them in each of the table's partitions. `again`: not for
     /// the first time, so that the name may by now belong to another table.
     pub async fn send(&self, blocks: &[Unsent], again: bool) -> Result<(), SinkError> {
-        let Some(Unsent { form, .. }) = blocks.first() else { return Ok(()) };
+        // Some ranges have no rows.
+        let mut full = blocks.iter().filter(|one| one.block.rows() > 0).peekable();
+        let Some(Unsent { form, .. }) = full.peek().copied() else { return Ok(()) };
         // Closed never.
         let _turn = self.turns.acquire().await.ok();
         let mut connection = self.server.connect().await?;
         if again {
             self.check_table(&mut connection, form).await?;
         }
-        let pieces = blocks.iter().flat_map(|one| one.block.pieces()).collect();
+        let pieces = full.flat_map(|one| one.block.pieces()).collect();
         self.insert_plainly(&mut connection, form, pieces).await?;
         self.server.keep(connection);
         Ok(())
@@ -56,6 +58,10 @@ impl Sink {
         fail::point("before_send");
         let answer = self.server.request(connection, act, &parameters, pieces, None).await;
         fail::point("after_send");
-        if answer?.is_empty() { Ok(()) } else { Err(SinkError::unreachable(act, "an answer was not expected")) }
+        if answer?.is_empty() {
+            Ok(())
+        } else {
+            Err(SinkError::unreachable(act, "an answer was not expected"))
+        }
     }
 }

@@ -76,7 +76,10 @@ impl Window {
             if tokens > room {
                 let oldest = state.given.front().map(|(at, _)| *at + self.longest_request);
                 let wait = oldest.map_or(self.longest_request, |end| end.saturating_duration_since(now));
-                return Err(Full { wait, message: message(remembered, share / 2, given, tokens, self.longest_request) });
+                return Err(Full {
+                    wait,
+                    message: message(remembered, share / 2, given, tokens, self.longest_request),
+                });
             }
         }
         state.given.push_back((now, tokens));
@@ -123,8 +126,13 @@ fn units(key: &str, form: &Form, block: &Block) -> Option<u64> {
     let date = |day: i64| DateTime::from_timestamp(day.checked_mul(SECONDS_PER_DAY)?, 0);
     let units: HashSet<i64> = match function {
         "toYYYYMMDD" => days,
-        "toYYYYMM" => days.into_iter().map(|day| date(day).map(|at| i64::from(at.year() * 12) + i64::from(at.month()))).collect::<Option<_>>()?,
-        "toYear" => days.into_iter().map(|day| date(day).map(|at| i64::from(at.year()))).collect::<Option<_>>()?,
+        "toYYYYMM" => days
+            .into_iter()
+            .map(|day| date(day).map(|at| i64::from(at.year() * 12) + i64::from(at.month())))
+            .collect::<Option<_>>()?,
+        "toYear" => {
+            days.into_iter().map(|day| date(day).map(|at| i64::from(at.year()))).collect::<Option<_>>()?
+        }
         _ => return None,
     };
     // A day of UTC is in at most two days of another zone.
@@ -158,7 +166,11 @@ mod tests {
         }
         let full = window.take(1, at(20)).unwrap_err();
         assert_eq!(full.wait, Duration::from_secs(100), "until the first is old enough");
-        assert!(full.message.contains("remembers 20") && full.message.contains("may use 10"), "{}", full.message);
+        assert!(
+            full.message.contains("remembers 20") && full.message.contains("may use 10"),
+            "{}",
+            full.message
+        );
         assert!(window.take(1, at(119)).is_err());
         assert_eq!(window.take(1, at(120)), Ok(()));
         assert!(window.take(1, at(120)).is_err(), "one has gone, one has come");
@@ -195,7 +207,8 @@ mod tests {
         let fields = r#"{"name":"day","type":"Date"},{"name":"at","type":"DateTime64(3)"}"#;
         let content = Content::new(&plan(fields, 100)).unwrap();
         let (mut columns, mut decoder) = (Columns::new(&content.layout), content.decoder().unwrap());
-        for (offset, day) in (0..).zip(["2026-01-01", "2026-01-31", "2026-02-01", "2027-02-01", "2026-01-01"]) {
+        for (offset, day) in (0..).zip(["2026-01-01", "2026-01-31", "2026-02-01", "2027-02-01", "2026-01-01"])
+        {
             let text = format!(r#"{{"day":"{day}","at":"{day}T01:00:00Z"}}"#);
             decoder.decode(&mut columns, text.as_bytes(), RowId { offset, timestamp_ms: 0 }).unwrap();
         }
@@ -205,7 +218,8 @@ mod tests {
             window.learn(&TableFacts { partition_key: key.into(), ttl: None, window: None });
             window.tokens(&content.form, &block)
         };
-        let counted = ["", "toYYYYMMDD(day)", "toYYYYMM(day)", "toYear(day)", "toYYYYMM(at, 'UTC')"].map(count);
+        let counted =
+            ["", "toYYYYMMDD(day)", "toYYYYMM(day)", "toYear(day)", "toYYYYMM(at, 'UTC')"].map(count);
         assert_eq!(counted, [1, 4, 3, 2, 3]);
         assert_eq!(count("toYear(at)"), 4, "in whatever zone");
         assert_eq!(count("cityHash64(day)"), 5, "by rows, where nothing is known");

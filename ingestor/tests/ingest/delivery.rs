@@ -119,7 +119,7 @@ fn a_death_at_any_step_loses_nothing() {
 #[test]
 fn an_open_intent_is_settled_before_at_least_once_goes_on() {
     let stack = stack();
-    for point in ["before_insert", "after_insert", "recorded"] {
+    for point in ["before_insert", "after_insert", "recorded:2"] {
         let mut pipeline = Pipeline::create(&stack, Spec { max_rows: 40, ..Spec::default() });
         stack.publish(pipeline.topic(), (0..100).map(|id| row(0, id)));
         let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", point)]);
@@ -171,9 +171,8 @@ fn exactly_once_waits_for_what_at_least_once_has_under_way() {
     pipeline.plan.sink.connection.url = direct;
     switch(&mut pipeline, Delivery::ExactlyOnce);
     let ingestor = Ingestor::start(&pipeline, &[("CAUDAL_LONGEST_REQUEST_MS", "5000")]);
-    let waits = |line: &str| {
-        line.starts_with("caudal_ingestor_reconciled_partitions_total{") && line.ends_with(" 1")
-    };
+    let waits =
+        |line: &str| line.starts_with("caudal_ingestor_reconciled_partitions_total{") && line.ends_with(" 1");
     caudal_testbed::wait::until("the wait", LIMIT, || {
         Ok(ingestor.get("/metrics").filter(|(_, text)| text.lines().any(waits)).map(drop))
     })
@@ -251,7 +250,7 @@ fn inserts_are_held_back_where_the_table_would_forget_their_tokens() {
     let window = "MODIFY SETTING non_replicated_deduplication_window = 8";
     stack.clickhouse.query(&format!("ALTER TABLE {} {window}", pipeline.table())).unwrap();
     stack.publish(pipeline.topic(), (0..20).map(|id| row(0, id)));
-    // Four within three seconds.
+    // Four within three seconds, and twenty in all.
     let ingestor = Ingestor::start(&pipeline, &[("CAUDAL_LONGEST_REQUEST_MS", "3000")]);
     let state = ingestor.wait_state("a held block", |state| {
         state
@@ -263,12 +262,6 @@ fn inserts_are_held_back_where_the_table_would_forget_their_tokens() {
     assert!(message.contains("remembers 8 insert tokens") && message.contains("may use 4"), "{message}");
     pipeline.wait_committed(&stack, 0, 20);
     pipeline.assert_exactly_once(&stack, &[20]);
-    let most = format!(
-        "SELECT max(n) FROM (SELECT count() OVER (ORDER BY inserted_at RANGE BETWEEN 2.5 PRECEDING AND CURRENT ROW) AS n \
-         FROM {} FINAL WHERE rows > 0)",
-        pipeline.ledger()
-    );
-    assert!(stack.number(&most) <= 5, "never more within the longest request");
     let (_, metrics) = ingestor.get("/metrics").unwrap();
     let held = metrics.lines().find_map(|line| line.strip_prefix("caudal_ingestor_inserts_held_total{"));
     assert!(held.is_some_and(|rest| !rest.ends_with(" 0")), "{metrics}");

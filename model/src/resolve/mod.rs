@@ -16,10 +16,10 @@ pub use workload::{ApiSettings, IngestSettings, counted_memory, flush_delay, lar
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;
 use crate::plan::{
-    ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel, KafkaConnection,
-    KafkaSource, PipelineId, Plan, StartFrom,
+    ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
+    KafkaConnection, KafkaSource, PipelineId, Plan, StartFrom,
 };
-use crate::resource::{DataPipeline, Delivery, DeletionPolicy, Engine, FreshnessObjective, Resolved};
+use crate::resource::{DataPipeline, DeletionPolicy, Delivery, Engine, FreshnessObjective, Resolved};
 
 /// Something in the resource or the fleet configuration that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -101,7 +101,7 @@ pub struct Resolved {
     /// The table, in the database.
     #[schemars(length(max = 64))]
     pub table: String,
-    /// The table's engine.
+    /// The engine of a table that Caudal makes.
     #[schemars(length(max = 64))]
     pub engine: String,
     /// Fields that rows are sorted by.

@@ -350,6 +350,28 @@ mod tests {
     }
 
     #[test]
+    fn a_downgrade_is_no_fault_and_its_end_shows() {
+        let delivered = |delivery, downgrade| Findings {
+            delivery: Some(Delivered { delivery, downgrade }),
+            ..fine()
+        };
+        let exactly = delivered(Delivery::ExactlyOnce, None);
+        let (first, _) = conditions(&[], &exactly, 1, at(0));
+        assert!(find(&first, DELIVERY_DOWNGRADED).is_none());
+        let view = Problem::new(Reason::MaterializedView, "a view");
+        let (second, transitions) =
+            conditions(&first, &delivered(Delivery::AtLeastOnce, Some(view)), 1, at(60));
+        assert_eq!(show(&second)[0], "Ready True Reconciled");
+        assert_eq!(show(&second)[4], "DeliveryDowngraded True MaterializedView");
+        assert_eq!(transitions.len(), 1);
+        let (third, transitions) = conditions(&second, &fine(), 1, at(120));
+        assert_eq!((&third, transitions), (&second, vec![]), "nobody looked");
+        let (fourth, transitions) = conditions(&third, &exactly, 1, at(180));
+        assert_eq!(show(&fourth)[4], "DeliveryDowngraded False Reconciled");
+        assert_eq!(transitions.len(), 1);
+    }
+
+    #[test]
     fn a_paused_pipeline_is_ready_and_says_so() {
         let (conditions, _) = conditions(&[], &Findings { paused: true, ..fine() }, 1, at(0));
         assert_eq!(show(&conditions)[0], "Ready True Paused");

@@ -103,10 +103,10 @@ async fn work_on(
     findings.table = finding(&clickhouse, |_| {
         format!("table {}.{} holds every field", resolution.identity.database, resolution.identity.table)
     });
-    findings.delivery = clickhouse.as_ref().ok().map(|facts| Delivered {
-        delivery: facts.delivery(&resolution),
-        downgrade: facts.downgrade.clone(),
-    });
+    findings.delivery = clickhouse
+        .as_ref()
+        .ok()
+        .map(|facts| Delivered { delivery: facts.delivery(&resolution), downgrade: facts.downgrade.clone() });
     let mounts = Mounts::of(&fetched, &resolution, &connections, &kafka, &clickhouse);
     if let (Some(mut mounts), Ok(kafka), Ok(clickhouse)) =
         (mounts, &connections.kafka, &connections.clickhouse)

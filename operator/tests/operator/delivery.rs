@@ -58,7 +58,10 @@ fn a_view_added_later_downgrades_visibly_and_heals_when_it_goes() {
     until_delivery(&scene, "orders", Delivery::ExactlyOnce);
     assert!(scene.condition("orders", "DeliveryDowngraded").is_none());
 
-    sql(&scene, "CREATE TABLE viewed.counted (name String, n UInt64) ENGINE = SummingMergeTree ORDER BY name");
+    sql(
+        &scene,
+        "CREATE TABLE viewed.counted (name String, n UInt64) ENGINE = SummingMergeTree ORDER BY name",
+    );
     let select = "SELECT name, count() AS n FROM viewed.orders GROUP BY name";
     sql(&scene, &format!("CREATE MATERIALIZED VIEW viewed.counts TO viewed.counted AS {select}"));
     scene.settle("orders");

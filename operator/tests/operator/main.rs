@@ -5,8 +5,8 @@
 
 mod applying;
 mod conflicts;
-mod delivery;
 mod deleting;
+mod delivery;
 mod intents;
 mod leading;
 mod outages;

@@ -75,11 +75,6 @@ impl Partition {
         self.opened.filter(|_| waits).map(|opened| opened + limits.delay)
     }
 
-    /// Whether there is an open block that can be sealed before it is due.
-    pub fn opens(&self) -> bool {
-        self.open() && self.replay.is_none() && self.machine.takes_block() && !self.stopped
-    }
-
     /// Whether the open block can be sealed and should be.
     pub fn ripe(&mut self, limits: Limits, now: Instant) -> bool {
         if self.stopped || !self.machine.takes_block() {

@@ -48,7 +48,7 @@ impl Session<'_> {
         let running = self.context.contents.current();
         let together = self.goes_together(now);
         for one in self.partitions.values_mut() {
-            let goes = largest == Some(one.id) || together && one.opens();
+            let goes = largest == Some(one.id) || together && one.due(self.limits).is_some();
             if !goes && !one.ripe(self.limits, now) {
                 continue;
             }

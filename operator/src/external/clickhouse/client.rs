@@ -155,7 +155,8 @@ impl Admin {
         ];
         let sql = format!("INSERT INTO {table} (unit) FORMAT Native");
         let insert = self.client.insert_formatted_with(sql);
-        let mut insert = settings.into_iter().fold(insert, |insert, (name, value)| insert.with_setting(name, value));
+        let mut insert =
+            settings.into_iter().fold(insert, |insert, (name, value)| insert.with_setting(name, value));
         // One column, so many rows; its name and type, each behind its length.
         let rows = u8::try_from(units.len()).unwrap_or(u8::MAX);
         let block = [&[1, rows][..], b"\x04unit\x05UInt8", units].concat();

@@ -48,6 +48,10 @@ chaos: ## Kill, freeze and pause everything at random: SECONDS=600 SEED=7
 	@CAUDAL_CHAOS_SECONDS=$(or $(SECONDS),600) $(if $(SEED),CAUDAL_CHAOS_SEED=$(SEED)) \
 		cargo test --workspace --test ingest -- --nocapture whatever_happens
 
+.PHONY: crashes
+crashes: ## Kill ClickHouse between token and rows: KILLS=300
+	@CAUDAL_TEST_KILLS=$(or $(KILLS),300) cargo test --workspace --test ingest -- --nocapture kills_between
+
 .PHONY: bench
 bench: ## Measure the ingestor against bare librdkafka, and idle memory
 	@cargo build --release --package caudal-ingestor --package caudal-bench

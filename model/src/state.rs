@@ -44,6 +44,8 @@ pub enum Reason {
     RetentionGap,
     /// The dead-letter topic takes nothing.
     DeadLettersBlocked,
+    /// More messages can't become rows than are sent to the dead letters.
+    DeadLettersLimited,
     /// The table is not the one the plan names.
     TableChanged,
     /// The topic is not the one the plan names.

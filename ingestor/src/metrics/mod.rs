@@ -56,6 +56,7 @@ pub struct Metrics {
     bytes: Counter,
     filtered: Counter,
     dead_letters: Family<ByReason, Counter>,
+    letters_limited: Gauge,
     rows: Counter,
     blocks: Counter,
     block_bytes: Counter,
@@ -120,6 +121,11 @@ impl Metrics {
             "dead_letters",
             "Messages sent to the dead-letter topic",
             self.dead_letters.clone(),
+        );
+        registry.register(
+            "dead_letters_limited",
+            "1 while dead letters wait because too many came at once",
+            self.letters_limited.clone(),
         );
         registry.register("rows", "Rows stored", self.rows.clone());
     }
@@ -236,7 +242,8 @@ impl Metrics {
         self.lag_seconds.clear();
     }
 
-    pub fn holds(&self, paused: usize, buffered: usize) {
+    pub fn holds(&self, paused: usize, buffered: usize, letters_limited: bool) {
+        self.letters_limited.set(letters_limited.into());
         self.paused.set(i64::try_from(paused).unwrap_or(i64::MAX));
         self.buffered.set(i64::try_from(buffered).unwrap_or(i64::MAX));
     }

@@ -81,10 +81,10 @@ fn classify(status: u16, code: Option<u32>, body: &str) -> Class {
         // in one block (does not).
         Some(252) if body.contains("partitions for single INSERT block") => Class::Refused,
         // Timeouts, memory limit, too many queries, parts or connections, network,
-        // keeper, read-only while starting or shutting down, cancelled, aborted.
+        // keeper, read-only by hand or while starting or shutting down, cancelled, aborted.
         Some(
             159 | 160 | 202 | 203 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 285 | 286 | 319 | 394 | 425
-            | 439 | 999,
+            | 439 | 774 | 999,
         ) => Class::Overloaded,
         Some(_) => Class::Refused,
         None if matches!(status, 401 | 403) => Class::Unauthorized,

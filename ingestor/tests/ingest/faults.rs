@@ -227,6 +227,63 @@ fn an_outage_of_clickhouse_shows_and_passes() {
     }
 }
 
+/// Waits for a partition that waits, and its reason.
+fn trouble_of(ingestor: &Ingestor) -> Reason {
+    let state = ingestor.wait_state("a waiting partition", |state| {
+        state.partitions.iter().any(|one| one.phase == Phase::Waiting && one.trouble.is_some())
+    });
+    state.partitions.iter().find_map(|one| one.trouble.clone()).unwrap().reason
+}
+
+#[test]
+fn a_table_that_takes_nothing_for_now_is_waited_for() {
+    let stack = stack();
+    let read_only = ["MODIFY SETTING table_readonly = 1", "MODIFY SETTING table_readonly = 0"];
+    let too_many_parts = [
+        "MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1",
+        "RESET SETTING parts_to_delay_insert, parts_to_throw_insert",
+    ];
+    for [break_it, mend_it] in [read_only, too_many_parts] {
+        let pipeline = Pipeline::create(&stack, spec());
+        let query = |sql: String| stack.clickhouse.query(&sql).unwrap();
+        query(format!("SYSTEM STOP MERGES {}", pipeline.table()));
+        let ingestor = pipeline.start();
+        stack.publish(pipeline.topic(), (0..300).map(row));
+        pipeline.wait_rows(&stack, 300);
+        query(format!("ALTER TABLE {} {break_it}", pipeline.table()));
+        stack.publish(pipeline.topic(), (300..3_000).map(row));
+        assert_eq!(trouble_of(&ingestor), Reason::ClickHouseUnreachable, "{break_it}");
+        query(format!("ALTER TABLE {} {mend_it}", pipeline.table()));
+        settle(&stack, &pipeline, 3_000);
+        assert!(stack.read_all(pipeline.dead_letter_topic()).is_empty());
+    }
+}
+
+#[test]
+fn a_memory_limit_that_is_too_small_is_waited_for() {
+    let stack = stack();
+    let pipeline = Pipeline::create(&stack, spec());
+    let users = stack.clickhouse.log().with_file_name("users.xml");
+    let text = std::fs::read_to_string(&users).unwrap();
+    let (others, ingest) = text.split_once("<ingest>").expect("the ingestor's account");
+    let ingest = ingest.replacen("<profile>default</profile>", "<profile>small</profile>", 1);
+    let small = "<profiles><small><max_memory_usage>100000</max_memory_usage>\
+                 <max_untracked_memory>1000</max_untracked_memory></small>";
+    let ingest = ingest.replacen("<profiles>", small, 1);
+    std::fs::write(&users, format!("{others}<ingest>{ingest}")).unwrap();
+    stack.clickhouse.restart().unwrap();
+    stack.publish(pipeline.topic(), (0..3_000).map(row));
+    let ingestor = pipeline.start();
+    let state = ingestor.wait_state("trouble", |state| {
+        let troubles = state.partitions.iter().filter_map(|one| one.trouble.as_ref()).chain(&state.trouble);
+        troubles.map(|trouble| &trouble.message).any(|message| message.contains("code 241"))
+    });
+    assert!(state.partitions.iter().all(|one| one.phase != Phase::Stopped), "{state:?}");
+    std::fs::write(&users, text).unwrap();
+    stack.clickhouse.restart().unwrap();
+    settle(&stack, &pipeline, 3_000);
+}
+
 #[test]
 fn a_death_while_partitions_are_given_back_is_recovered() {
     let stack = stack();

@@ -11,6 +11,7 @@ mod encryption;
 mod faults;
 mod frozen;
 mod letters;
+mod load;
 mod log;
 mod network;
 mod pipeline;

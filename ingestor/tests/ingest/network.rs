@@ -75,8 +75,9 @@ fn a_slow_network_and_one_that_stands_still_lose_and_repeat_nothing() {
 #[test]
 fn a_server_that_refuses_for_now_is_waited_for() {
     let stack = stack();
-    // Memory limit, read-only table, too many parts, timeout.
-    for code in [241, 242, 252, 159] {
+    // What a real server can't be brought to say here: a replica that is
+    // read-only, a timeout.
+    for code in [242, 159] {
         let (pipeline, proxy) = through_proxy(&stack);
         proxy.set(Mode::Refuse(code));
         let ingestor = pipeline.start();

@@ -37,6 +37,8 @@ pub struct Spec {
     pub max_rows: u64,
     pub flush_delay_ms: u64,
     pub max_attempts: Option<u32>,
+    /// Configuration of both topics.
+    pub topic: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Spec {
@@ -50,6 +52,7 @@ impl Default for Spec {
             max_rows: 10_000,
             flush_delay_ms: 100,
             max_attempts: None,
+            topic: &[],
         }
     }
 }
@@ -65,8 +68,8 @@ impl Pipeline {
         let name = format!("p{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         let topic = format!("tests.{name}");
         let dead_letters = format!("{topic}.dead-letters");
-        stack.create_topic(&topic, spec.partitions);
-        stack.create_topic(&dead_letters, 1);
+        stack.create_topic_with(&topic, spec.partitions, spec.topic);
+        stack.create_topic_with(&dead_letters, 1, spec.topic);
         let (topic_id, cluster_id) = stack.ids(&topic);
         create_tables(stack, &name, &spec);
         let table_uuid = stack
@@ -266,6 +269,13 @@ impl Ingestor {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The most memory it has had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     fn signal(&self, signal: i32) {

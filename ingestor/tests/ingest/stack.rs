@@ -56,8 +56,14 @@ impl Stack {
     }
 
     pub fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]);
+    }
+
+    /// `settings`: configuration of the topic.
+    pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1))
             .set("message.timestamp.type", "CreateTime");
+        let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
         // A topic of that name may still be going.
         wait::until("the topic", LIMIT, || {
             let results =
@@ -99,7 +105,7 @@ impl Stack {
     }
 
     pub fn producer(&self) -> ThreadedProducer<DefaultProducerContext> {
-        self.config().set("linger.ms", "5").create().unwrap()
+        self.config().set("linger.ms", "5").set("message.max.bytes", "20000000").create().unwrap()
     }
 
     /// Publishes and waits until Kafka has them all.

@@ -60,6 +60,7 @@ reasons! {
     BlockRefused,
     RetentionGap,
     DeadLettersBlocked,
+    DeadLettersLimited,
     IntentForeign,
     PlanRevisionMissing,
     SettleFailed,
@@ -87,6 +88,7 @@ impl From<state::Reason> for Reason {
             state::Reason::BlockRefused => Self::BlockRefused,
             state::Reason::RetentionGap => Self::RetentionGap,
             state::Reason::DeadLettersBlocked => Self::DeadLettersBlocked,
+            state::Reason::DeadLettersLimited => Self::DeadLettersLimited,
             state::Reason::TopicChanged => Self::TopicChanged,
             state::Reason::TableChanged => Self::TableChanged,
             state::Reason::IntentForeign => Self::IntentForeign,
@@ -147,6 +149,7 @@ impl Reason {
             | Self::BlockRefused
             | Self::RetentionGap
             | Self::DeadLettersBlocked
+            | Self::DeadLettersLimited
             | Self::IntentForeign
             | Self::PlanRevisionMissing
             | Self::SettleFailed

@@ -33,6 +33,14 @@ pub struct Limits {
     pub delay: Duration,
 }
 
+impl Limits {
+    /// Who is far behind is late already: there, large blocks are worth more
+    /// than the delay. Rows still come every few seconds.
+    fn delay_in_catch_up(self) -> Duration {
+        (8 * self.delay).min(Duration::from_secs(10)).max(self.delay)
+    }
+}
+
 /// What a range holds besides its rows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {

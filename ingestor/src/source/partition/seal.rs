@@ -72,7 +72,8 @@ impl Partition {
     /// When the open block has to go, if it holds anything.
     pub fn due(&self, limits: Limits) -> Option<Instant> {
         let waits = self.replay.is_none() && self.machine.takes_block() && !self.stopped;
-        self.opened.filter(|_| waits).map(|opened| opened + limits.delay)
+        let delay = if self.behind { limits.delay_in_catch_up() } else { limits.delay };
+        self.opened.filter(|_| waits).map(|opened| opened + delay)
     }
 
     /// Whether the open block can be sealed and should be.

@@ -29,6 +29,8 @@ use topic::TopicWatch;
 use turns::Spare;
 
 const IDLE_WAKE: Duration = Duration::from_millis(500);
+/// Dead letters that wait for their turn are tried again.
+const LETTERS_AGAIN: Duration = Duration::from_millis(20);
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 
 /// How a session ends.
@@ -180,7 +182,8 @@ impl<'a> Session<'a> {
         let due = self.partitions.values().filter_map(|one| one.due(self.limits));
         let asks = self.asking.is_none() && self.draining.is_none();
         let starting = self.starting.iter().filter(|_| asks).map(|starting| starting.at);
-        let next = due.chain(starting).min();
+        let letters = self.letters.limited().then(|| Instant::now() + LETTERS_AGAIN);
+        let next = due.chain(starting).chain(letters).min();
         let nap = next.map_or(IDLE_WAKE, |next| next.saturating_duration_since(Instant::now()));
         nap.clamp(Duration::from_millis(1), IDLE_WAKE)
     }

@@ -88,15 +88,13 @@ impl Session<'_> {
         let all = self.partitions.len();
         let read = self.partitions.values_mut().filter_map(|one| one.readable(limits).then_some(())).count();
         let paused = if buffered > self.budget { all } else { all - read };
-        self.context.metrics.holds(paused, buffered);
+        self.context.metrics.holds(paused, buffered, self.letters.limited());
     }
 
     pub(super) fn publish(&mut self) {
         self.published = Instant::now();
         match self.letters.trouble() {
-            Some(message) => {
-                state::raise(&mut self.troubles.letters, Reason::DeadLettersBlocked, &message);
-            }
+            Some((reason, message)) => state::raise(&mut self.troubles.letters, reason, &message),
             None => self.troubles.letters = None,
         }
         self.measure();

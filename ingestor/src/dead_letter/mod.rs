@@ -1,9 +1,13 @@
 //! Rejected messages → the dead-letter topic, byte for byte, with the reason
 //! and the way back to the original in headers.
 
+mod rate;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use caudal_model::state;
+use rate::Rate;
 use rdkafka::ClientConfig;
 
 use crate::decode::Reason;
@@ -33,6 +37,9 @@ pub struct DeadLetters {
     sent: usize,
     refused: VecDeque<(Instant, usize, Letter)>,
     error: Option<KafkaError>,
+    rate: Rate,
+    /// Why the last one was sent.
+    reason: Option<Reason>,
 }
 
 struct Settings {
@@ -83,6 +90,8 @@ impl DeadLetters {
             sent: 0,
             refused: VecDeque::new(),
             error: None,
+            rate: Rate::new(Instant::now()),
+            reason: None,
         })
     }
 
@@ -105,6 +114,10 @@ impl DeadLetters {
         if !self.on_the_way.is_empty() && self.bytes + bytes > ON_THE_WAY_BYTES {
             return false;
         }
+        self.reason = Some(reason);
+        if !self.rate.allows(Instant::now()) {
+            return false;
+        }
         let partition = partition.to_string();
         let offset = message.offset().to_string();
         let timestamp = message.timestamp_ms().to_string();
@@ -121,6 +134,7 @@ impl DeadLetters {
         let sent = self.producer.send(&DeadLetterMessage { message, headers: &headers, ticket }).is_ok();
         if sent {
             self.sent += 1;
+            self.rate.took(bytes);
             self.bytes += bytes;
             self.on_the_way.insert(ticket, OnTheWay { block, bytes, since: Instant::now() });
         }
@@ -179,14 +193,34 @@ impl DeadLetters {
     }
 
     /// What keeps letters from arriving, if anything.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<(state::Reason, String)> {
         let topic = &self.settings.topic;
         if let Some(error) = self.error {
-            return Some(format!("write to the dead-letter topic {topic:?}: {error}"));
+            let message = format!("write to the dead-letter topic {topic:?}: {error}");
+            return Some((state::Reason::DeadLettersBlocked, message));
         }
-        let (_, oldest) = self.on_the_way.first_key_value()?;
-        let late = oldest.since.elapsed() > PATIENCE;
-        late.then(|| format!("the dead-letter topic {topic:?} does not acknowledge what is sent to it"))
+        let oldest = self.on_the_way.first_key_value().map(|(_, oldest)| oldest.since.elapsed());
+        if oldest.is_some_and(|age| age > PATIENCE) {
+            let message = format!("the dead-letter topic {topic:?} does not acknowledge what is sent to it");
+            return Some((state::Reason::DeadLettersBlocked, message));
+        }
+        let held = self.rate.held(Instant::now())?;
+        (held > PATIENCE).then(|| (state::Reason::DeadLettersLimited, self.flood()))
+    }
+
+    /// Letters wait for their turn.
+    pub fn limited(&self) -> bool {
+        self.rate.held(Instant::now()).is_some()
+    }
+
+    fn flood(&self) -> String {
+        format!(
+            "more messages can't become rows than go to the dead letters at once ({} a second, or {} MiB): correct the \
+             producer or the schema; the last reason is {}",
+            rate::BYTES_PER_SECOND / rate::LEAST_BYTES,
+            rate::BYTES_PER_SECOND >> 20,
+            self.reason.map_or("none", Reason::name)
+        )
     }
 
     /// Forgets what belongs to partitions given away.
@@ -214,7 +248,7 @@ mod tests {
         letters.bytes = 5;
         letters.on_the_way.insert(0, OnTheWay { block: 7, bytes: 5, since });
         letters.on_the_way.insert(1, OnTheWay { block: 7, bytes: 0, since: Instant::now() });
-        assert!(letters.trouble().is_some_and(|text| text.contains("orders.dead-letters")));
+        assert!(letters.trouble().is_some_and(|(_, text)| text.contains("orders.dead-letters")));
         assert_eq!(letters.arrived(0), Some(7));
         assert_eq!((letters.trouble(), letters.bytes), (None, 0));
     }

@@ -15,16 +15,19 @@ impl Sink {
     /// makes one part of them in each of the table's partitions. `again`: not for
     /// the first time, so that the name may by now belong to another table.
     pub async fn send(&self, blocks: &[Unsent], again: bool) -> Result<(), SinkError> {
+        let Some(Unsent { form, .. }) = blocks.first() else { return Ok(()) };
         // Some ranges have no rows.
-        let mut full = blocks.iter().filter(|one| one.block.rows() > 0).peekable();
-        let Some(Unsent { form, .. }) = full.peek().copied() else { return Ok(()) };
+        let full = blocks.iter().filter(|one| one.block.rows() > 0);
+        let pieces: Vec<Bytes> = full.flat_map(|one| one.block.pieces()).collect();
+        if pieces.is_empty() {
+            return Ok(());
+        }
         // Closed never.
         let _turn = self.turns.acquire().await.ok();
         let mut connection = self.server.connect().await?;
         if again {
             self.check_table(&mut connection, form).await?;
         }
-        let pieces = full.flat_map(|one| one.block.pieces()).collect();
         self.insert_plainly(&mut connection, form, pieces).await?;
         self.server.keep(connection);
         Ok(())

@@ -351,10 +351,8 @@ mod tests {
 
     #[test]
     fn a_downgrade_is_no_fault_and_its_end_shows() {
-        let delivered = |delivery, downgrade| Findings {
-            delivery: Some(Delivered { delivery, downgrade }),
-            ..fine()
-        };
+        let delivered =
+            |delivery, downgrade| Findings { delivery: Some(Delivered { delivery, downgrade }), ..fine() };
         let exactly = delivered(Delivery::ExactlyOnce, None);
         let (first, _) = conditions(&[], &exactly, 1, at(0));
         assert!(find(&first, DELIVERY_DOWNGRADED).is_none());

@@ -160,16 +160,15 @@ const PASSING: [&str; 3] = ["Distributed", "Buffer", "Null"];
 /// of those that merge or pass rows on are their own affair.
 pub fn check_table(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Incompatible> {
     let engine = existing.engine.as_str();
-    let right = match spec.existing {
-        true => engine.ends_with("MergeTree") || PASSING.contains(&engine),
-        false => engine == spec.engine.as_str(),
+    let (right, wanted) = if spec.existing {
+        let takes_rows = engine.ends_with("MergeTree") || PASSING.contains(&engine);
+        (takes_rows, format!("use a table of a MergeTree engine, or of {}", PASSING.join(", ")))
+    } else {
+        let wanted = spec.engine.as_str();
+        (engine == wanted, format!("not {wanted}: use another table"))
     };
     if !right {
-        let wanted = match spec.existing {
-            true => format!("use one of a MergeTree engine, or of {}", PASSING.join(", ")),
-            false => format!("not {}: use another table", spec.engine.as_str()),
-        };
-        return Err(Incompatible(format!("the table's engine is {engine}, {wanted}")));
+        return Err(Incompatible(format!("the table's engine is {engine}; {wanted}")));
     }
     if !PLAIN.contains(&engine) {
         return Ok(());

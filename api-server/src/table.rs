@@ -67,7 +67,7 @@ const MAX_NAMES: usize = 24;
 impl Table {
     pub fn from_plan(plan: &Plan) -> Result<Self, TableError> {
         let api = plan.api.as_ref().ok_or(TableError::NoApi)?;
-        let mut columns: Vec<Column> = plan.fields.iter().map(Column::from_field).collect();
+        let mut columns: Vec<Column> = plan.columns().iter().map(Column::from_field).collect();
         let field_count = columns.len();
         columns.extend(metadata_columns());
         let by_name: HashMap<_, _> =
@@ -117,7 +117,7 @@ impl Table {
 
 impl Column {
     fn from_field(field: &Field) -> Self {
-        let Field { name, column_type, nullable, default } = field;
+        let Field { name, column_type, nullable, default, path: _, timestamp_format: _ } = field;
         Self {
             name: name.clone(),
             column_type: column_type.clone(),
@@ -158,6 +158,8 @@ fn metadata_columns() -> [Column; 4] {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use caudal_model::resource::UnknownFields;
+
     use super::*;
 
     /// A plan with the given fields (`name: type`, `?` at the end: nullable).
@@ -204,6 +206,14 @@ pub(crate) mod tests {
         let names: Vec<_> = table.unique_order.iter().map(|id| table.columns[*id].name.as_str()).collect();
         assert_eq!(names, ["name", SOURCE, PARTITION, OFFSET]);
         assert_eq!(table.quoted, "`shop`.`orders`");
+    }
+
+    #[test]
+    fn unknown_members_that_are_stored_are_a_field() {
+        let plan = Plan { unknown_fields: UnknownFields::Store, ..plan(&["id: Int64"], &["id"]) };
+        let table = Table::from_plan(&plan).unwrap();
+        let names: Vec<_> = table.fields().iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["id", "_unknown"]);
     }
 
     #[test]

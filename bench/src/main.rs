@@ -65,7 +65,12 @@ enum Command {
     Instructions,
     /// Decoding, in a process of its own
     #[command(hide = true)]
-    Decode { passes: u64 },
+    Decode {
+        passes: u64,
+        /// With values in objects
+        #[arg(long)]
+        nested: bool,
+    },
     /// A consumer in a process of its own
     #[command(hide = true)]
     BareConsume { brokers: String, topic: String, messages: u64 },
@@ -94,8 +99,8 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Scale { huge }) => scale(*huge),
         Some(Command::Memory) => idle_memory(),
         Some(Command::Instructions) => instructions::run(&workloads),
-        Some(Command::Decode { passes }) => {
-            workloads.iter().try_for_each(|&one| instructions::decode(one, *passes))
+        Some(Command::Decode { passes, nested }) => {
+            workloads.iter().try_for_each(|&one| instructions::decode(one, *nested, *passes))
         }
         Some(Command::BareConsume { brokers, topic, messages }) => bare::run(brokers, topic, *messages),
         Some(Command::Limit { brokers, topic, rows, http_port, table, folder }) => {

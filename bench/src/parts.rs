@@ -14,7 +14,7 @@ use caudal_model::plan::{
     KafkaConnection, KafkaSource, PipelineId, SecurityProtocol, StartFrom,
 };
 use caudal_model::resolve::{counted_memory, largest_block};
-use caudal_model::resource::{Delivery, Engine};
+use caudal_model::resource::{Delivery, Engine, UnknownFields};
 use caudal_testbed::clickhouse::ClickHouse;
 use caudal_testbed::kafka::Kafka;
 use rdkafka::ClientConfig;
@@ -185,6 +185,7 @@ impl Stage {
                 dead_letter: DeadLetter { topic: letters_of(&topic.name), max_attempts: None },
             },
             fields: topic.workload.fields(),
+            unknown_fields: UnknownFields::Ignore,
             sink: ClickHouseSink {
                 connection: ClickHouseConnection { url: self.clickhouse.url() },
                 database: DATABASE.into(),

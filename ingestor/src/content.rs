@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use caudal_model::Plan;
 use caudal_model::plan::Field;
+use caudal_model::resource::UnknownFields;
 
 use crate::block::Layout;
-use crate::decode::{BadDefault, DECODER_VERSION, Decoder};
+use crate::decode::{BadField, DECODER_VERSION, Decoder};
 use crate::protocol::Origin;
 use crate::sink::Form;
 
@@ -20,6 +21,7 @@ pub struct Content {
     /// How its blocks are inserted.
     pub form: Arc<Form>,
     fields: Vec<Field>,
+    unknown_fields: UnknownFields,
     max_bytes: usize,
 }
 
@@ -27,20 +29,21 @@ impl Content {
     /// `plan` is the ingestor's part. Finds defaults that are no values.
     pub fn new(plan: &Plan) -> anyhow::Result<Self> {
         let ingest = plan.ingest.as_ref().context("the plan has no part `ingest`")?;
-        let layout = Layout::new(&plan.fields);
+        let layout = Layout::new(&plan.columns());
         let content = Self {
             origin: Origin { plan: plan.revision(), content: plan.content_revision(DECODER_VERSION) },
             form: Arc::new(Form::new(&plan.sink, &layout)),
             layout,
             fields: plan.fields.clone(),
+            unknown_fields: plan.unknown_fields,
             max_bytes: usize::try_from(ingest.max_bytes)?,
         };
         content.decoder()?;
         Ok(content)
     }
 
-    pub fn decoder(&self) -> Result<Decoder, BadDefault> {
-        Decoder::new(&self.fields, self.max_bytes)
+    pub fn decoder(&self) -> Result<Decoder, BadField> {
+        Decoder::new(&self.fields, self.unknown_fields, self.max_bytes)
     }
 }
 
@@ -121,6 +124,10 @@ pub mod tests {
         assert_eq!(revision(&one), revision(&slower));
         let nullable = r#"{"name":"id","type":"Int64","nullable":true}"#;
         assert_ne!(revision(&one), revision(&plan(nullable, 100)));
+        let elsewhere = r#"{"name":"id","path":["key"],"type":"Int64"}"#;
+        assert_ne!(revision(&one), revision(&plan(elsewhere, 100)));
+        let strict = Plan { unknown_fields: UnknownFields::Reject, ..one.clone() };
+        assert_ne!(revision(&one), revision(&strict));
         assert_ne!(revision(&one), one.content_revision(DECODER_VERSION + 1));
         let mut smaller = one.clone();
         smaller.ingest.as_mut().unwrap().max_bytes = 999;

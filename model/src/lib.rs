@@ -12,6 +12,7 @@ pub mod quantity;
 pub mod resolve;
 pub mod resource;
 pub mod state;
+pub mod timestamp;
 pub mod types;
 pub mod value;
 

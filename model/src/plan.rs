@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::resource::Delivery;
+use crate::resource::{Delivery, TimestampFormat, UnknownFields};
 use crate::types::ColumnType;
 
 /// The plan format this build writes. Readers accept it and the one before.
@@ -21,6 +21,8 @@ pub struct Plan {
     pub pipeline: PipelineId,
     pub source: KafkaSource,
     pub fields: Vec<Field>,
+    #[serde(default, skip_serializing_if = "UnknownFields::is_ignore")]
+    pub unknown_fields: UnknownFields,
     pub sink: ClickHouseSink,
     /// Absent in the copy that only the API server reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,20 +130,55 @@ pub struct DeadLetter {
     pub max_attempts: Option<u32>,
 }
 
-/// One field of the message and the column of the same name.
+/// One value of the message and the column it goes to.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Field {
     pub name: String,
+    /// The keys that lead to the value; empty: the member of the field's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// Without `Nullable`, see `nullable`.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
+    /// How messages write a moment; `default` is always in ISO 8601.
+    #[serde(default, skip_serializing_if = "TimestampFormat::is_iso8601")]
+    pub timestamp_format: TimestampFormat,
     /// Null or absent becomes NULL.
     #[serde(default)]
     pub nullable: bool,
     /// What an absent field becomes, as the JSON value a message would hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<serde_json::Value>,
+}
+
+impl Field {
+    /// A member that must be there.
+    pub fn new(name: &str, column_type: ColumnType) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: Vec::new(),
+            column_type,
+            timestamp_format: TimestampFormat::Iso8601,
+            nullable: false,
+            default: None,
+        }
+    }
+
+    /// The keys that lead to the value.
+    pub fn keys(&self) -> &[String] {
+        if self.path.is_empty() { std::slice::from_ref(&self.name) } else { &self.path }
+    }
+}
+
+/// The column of members that no field reads.
+pub const UNKNOWN_COLUMN: &str = "_unknown";
+
+/// The columns that rows of these fields fill, metadata aside.
+pub fn columns(fields: &[Field], unknown_fields: UnknownFields) -> Vec<Field> {
+    let kept = (unknown_fields == UnknownFields::Store)
+        .then(|| Field { default: Some("{}".into()), ..Field::new(UNKNOWN_COLUMN, ColumnType::String) });
+    fields.iter().cloned().chain(kept).collect()
 }
 
 /// Where rows go.
@@ -239,6 +276,11 @@ impl Plan {
         Ok(serde_json::from_str(text)?)
     }
 
+    /// The columns that rows fill, metadata aside.
+    pub fn columns(&self) -> Vec<Field> {
+        columns(&self.fields, self.unknown_fields)
+    }
+
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a plan has string keys and finite numbers only")
     }
@@ -253,13 +295,16 @@ impl Plan {
     /// for plans that differ in addresses, batching or delays only.
     /// `decoder_version` is the ingestor's.
     pub fn content_revision(&self, decoder_version: u32) -> String {
-        let content = serde_json::json!({
+        let mut content = serde_json::json!({
             "decoder": decoder_version,
             "fields": self.fields,
             "isolationLevel": self.source.isolation_level,
             // A message beyond it is rejected.
             "maxBytes": self.ingest.as_ref().map(|ingest| ingest.max_bytes),
         });
+        if !self.unknown_fields.is_ignore() {
+            content["unknownFields"] = serde_json::json!(self.unknown_fields);
+        }
         ten_digits(&content.to_string())
     }
 
@@ -269,10 +314,25 @@ impl Plan {
         Self { api: None, ..self.clone() }
     }
 
-    /// The part the API server reads, so a batching change rolls no API.
+    /// The part the API server reads, so a change of batching or of how messages
+    /// are written rolls no API.
     #[must_use]
     pub fn for_api_server(&self) -> Self {
-        Self { ingest: None, ..self.clone() }
+        let as_stored = |field: &Field| Field {
+            path: Vec::new(),
+            timestamp_format: TimestampFormat::Iso8601,
+            ..field.clone()
+        };
+        let unknown_fields = match self.unknown_fields {
+            UnknownFields::Reject => UnknownFields::Ignore,
+            stored => stored,
+        };
+        Self {
+            ingest: None,
+            fields: self.fields.iter().map(as_stored).collect(),
+            unknown_fields,
+            ..self.clone()
+        }
     }
 }
 

@@ -92,6 +92,7 @@ fn the_api_server_checks_explains_and_fills_in() -> anyhow::Result<()> {
     let cluster = Cluster::start()?;
     refuses_what_is_wrong(&cluster)?;
     takes_what_is_right(&cluster)?;
+    takes_as_many_fields_as_there_may_be(&cluster)?;
     keeps_what_is_fixed(&cluster)?;
     fills_in_defaults(&cluster)?;
     bounds_names_and_numbers(&cluster)?;
@@ -113,6 +114,29 @@ fn takes_what_is_right(cluster: &Cluster) -> anyhow::Result<()> {
     let right: Vec<_> =
         cases.iter().enumerate().map(|(number, case)| manifest(case, number, &case.right)).collect();
     let said = cluster.submit(&["create", "--dry-run=server"], &right)?;
+    assert!(said.is_ok(), "{said:?}");
+    Ok(())
+}
+
+/// Rules that compare fields with each other have a cost that fields must stay below.
+fn takes_as_many_fields_as_there_may_be(cluster: &Cluster) -> anyhow::Result<()> {
+    let mut manifest = base("many");
+    let name = |number: usize| format!("{number:a>64}");
+    let field = |number: usize| {
+        let from = format!("{}.{}.{number}", "k".repeat(120), "l".repeat(120));
+        json!({"name": name(number), "type": "DateTime64(3)", "from": from, "timestampFormat": "UnixSeconds"})
+    };
+    set(&mut manifest, "/spec/schema/fields", (0..256).map(field).collect());
+    let order: Value = (0..16).map(|number| json!(name(255 - number))).collect();
+    for (pointer, value) in [
+        ("/spec/sink/clickhouse/orderBy", order),
+        ("/spec/sink/clickhouse/partitionBy/field", json!(name(255))),
+        ("/spec/sink/clickhouse/ttl/field", json!(name(255))),
+        ("/spec/api/key", json!(name(255))),
+    ] {
+        set(&mut manifest, pointer, value);
+    }
+    let said = cluster.submit(&["create", "--dry-run=server"], &[manifest])?;
     assert!(said.is_ok(), "{said:?}");
     Ok(())
 }
@@ -155,6 +179,7 @@ fn fills_in_defaults(cluster: &Cluster) -> anyhow::Result<()> {
         ("/spec/source/kafka/startFrom/position", json!("Earliest")),
         ("/spec/source/kafka/isolationLevel", json!("ReadCommitted")),
         ("/spec/source/kafka/create", json!({})),
+        ("/spec/schema/unknownFields", json!("Ignore")),
         ("/spec/sink/clickhouse/engine", json!("MergeTree")),
         ("/spec/sink/clickhouse/existingTable", json!(false)),
         ("/spec/deadLetter/policy", json!("Topic")),
@@ -175,6 +200,13 @@ fn bounds_names_and_numbers(cluster: &Cluster) -> anyhow::Result<()> {
         ("/spec/schema/fields/1", json!({"name": "id", "type": "String"}), "Duplicate value"),
         ("/spec/schema/fields", json!([]), "at least 1"),
         ("/spec/schema/fields/0/name", json!("x".repeat(65)), "more than 64"),
+        ("/spec/schema/fields/0/from", json!("x".repeat(257)), "more than 256"),
+        (
+            "/spec/schema/fields/1/timestampFormat",
+            json!("Unix"),
+            "supported values: \"Iso8601\", \"UnixSeconds\"",
+        ),
+        ("/spec/schema/unknownFields", json!("Keep"), "supported values: \"Ignore\", \"Reject\", \"Store\""),
         ("/spec/sink/clickhouse/orderBy", json!([]), "at least 1"),
         ("/spec/ingest/replicas", json!(0), "greater than or equal to 1"),
         ("/spec/ingest/batch/maxRows", json!(1_048_449), "less than or equal to 1048448"),
@@ -209,6 +241,8 @@ fn explains(cluster: &Cluster) -> anyhow::Result<()> {
     for (field, expected) in [
         ("dp", "One stream of messages"),
         ("dp.spec.schema.fields.type", "DateTime64(precision[, 'zone'])"),
+        ("dp.spec.schema.fields.from", r"Within a key `\.` is a dot and `\\` a backslash"),
+        ("dp.spec.schema.unknownFields", "a column `_unknown`"),
         ("dp.spec.sink.clickhouse", "existingTable"),
         ("dp.spec.deletionPolicy", "Databases are never removed"),
         ("dp.status.resolved.topicCreated", "may delete it"),

@@ -35,12 +35,7 @@ const TYPES: [(&str, &str, &str); 19] = [
 ];
 
 fn field(name: &str, column_type: &str) -> Field {
-    Field {
-        name: name.into(),
-        column_type: column_type.parse().expect("a type"),
-        nullable: false,
-        default: None,
-    }
+    Field::new(name, column_type.parse().expect("a type"))
 }
 
 /// One field of every type with a default, and one of every type that is nullable.

@@ -41,7 +41,7 @@ impl Pipeline {
         let table = TableSpec {
             database: sink.database.clone(),
             table: sink.table.clone(),
-            fields: plan.fields.clone(),
+            fields: plan.columns(),
             order_by: sink.order_by.clone(),
             partition_by: None,
             ttl: None,

@@ -43,11 +43,9 @@ impl Workload {
         };
         columns
             .into_iter()
-            .map(|&(name, column_type, nullable)| Field {
-                name: name.into(),
-                column_type: column_type.parse().expect("the columns' types are known"),
-                nullable,
-                default: None,
+            .map(|&(name, column_type, nullable)| {
+                let column_type = column_type.parse().expect("the columns' types are known");
+                Field { nullable, ..Field::new(name, column_type) }
             })
             .collect()
     }

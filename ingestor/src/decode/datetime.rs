@@ -1,6 +1,6 @@
 //! Texts → days and ticks since 1970 (proleptic Gregorian, UTC).
 
-use caudal_model::value;
+use caudal_model::{timestamp, value};
 
 use super::reject::Reason;
 use super::scan::POWERS;
@@ -73,24 +73,7 @@ fn days(text: &[u8]) -> Result<i64, Reason> {
     }
     let year = pair(text, 0)? * 100 + pair(text, 2)?;
     let (month, day) = (pair(text, 5)?, pair(text, 8)?);
-    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    let length = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return Err(Reason::WrongType),
-    };
-    if day < 1 || day > length {
-        return Err(Reason::WrongType);
-    }
-    // Years that begin in March, eras of 400 years: Howard Hinnant, "chrono-
-    // Compatible Low-Level Date Algorithms", days_from_civil.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year - era * 400;
-    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    Ok(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+    timestamp::days(year, month, day).ok_or(Reason::WrongType)
 }
 
 /// `.digits` or nothing → ticks, and what follows.

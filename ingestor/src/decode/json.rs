@@ -31,6 +31,11 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.at).copied()
     }
 
+    /// The whole message.
+    pub fn all(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// What has not been taken.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {

@@ -14,17 +14,20 @@ mod number;
 mod reject;
 mod scan;
 mod template;
+mod timestamp;
+mod tree;
+mod unknown;
 mod value;
 
-use std::collections::HashMap;
-
 use caudal_model::plan::Field;
+use caudal_model::resource::{TimestampFormat, UnknownFields};
 
-pub use reject::{Reason, Reject};
+pub use reject::{Place, Reason, Reject};
 
 use crate::block::{Columns, Layout, RowId};
 use json::Cursor;
 use template::Key;
+use tree::{Entered, Member, ROOT, Span, Tree};
 
 /// Arrays and objects within a message may nest this deep, itself included.
 pub const MAX_DEPTH: u32 = 64;
@@ -40,41 +43,60 @@ enum Absent {
     Value(crate::block::Encoded),
 }
 
+/// What becomes of members that no field reads.
+enum Unknown {
+    Ignore,
+    Reject,
+    Keep(unknown::Kept),
+}
+
+/// What is known of a field while messages are read.
+struct Slot {
+    /// The round in which its value was last pushed.
+    pushed: u64,
+    format: TimestampFormat,
+}
+
 /// Decodes messages of one plan. Keeps scratch memory, so that a message costs
 /// no allocation.
 pub struct Decoder {
-    names: Vec<Box<[u8]>>,
-    by_name: HashMap<Box<[u8]>, usize>,
+    names: Vec<Box<str>>,
+    slots: Vec<Slot>,
+    tree: Tree,
+    unknown: Unknown,
     absent: Vec<Absent>,
     /// Messages above this many bytes are refused unread.
     max_bytes: usize,
     scratch: Vec<u8>,
     values: value::Values,
     template: template::Template,
-    /// The round in which a value of a field was last pushed, by field.
-    pushed: Vec<u64>,
     /// Fields pushed in this round.
     count: usize,
     round: u64,
 }
 
-/// A default that is no value of its field's type.
+/// A field that can't be filled.
 #[derive(Debug, thiserror::Error)]
-#[error("read the default of field {field:?}: {reason:?}")]
-pub struct BadDefault {
-    field: String,
-    reason: Reason,
+pub enum BadField {
+    #[error("read the default of field {field:?}: {reason:?}")]
+    Default { field: String, reason: Reason },
+    #[error("read field {0:?}: another one reads the same value, or a part of it")]
+    Path(String),
 }
 
 impl Decoder {
-    pub fn new(fields: &[Field], max_bytes: usize) -> Result<Self, BadDefault> {
-        let names: Vec<Box<[u8]>> = fields.iter().map(|field| field.name.as_bytes().into()).collect();
-        let by_name = names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
+    /// The columns are those of [`caudal_model::plan::columns`].
+    pub fn new(fields: &[Field], unknown_fields: UnknownFields, max_bytes: usize) -> Result<Self, BadField> {
         let mut decoder = Self {
-            by_name,
-            absent: vec![Absent::Refuse; names.len()],
-            pushed: vec![0; names.len()],
-            names,
+            names: fields.iter().map(|field| field.name.as_str().into()).collect(),
+            slots: fields.iter().map(|field| Slot { pushed: 0, format: field.timestamp_format }).collect(),
+            tree: Tree::new(fields).map_err(|index| BadField::Path(fields[index].name.clone()))?,
+            unknown: match unknown_fields {
+                UnknownFields::Ignore => Unknown::Ignore,
+                UnknownFields::Reject => Unknown::Reject,
+                UnknownFields::Store => Unknown::Keep(unknown::Kept::default()),
+            },
+            absent: vec![Absent::Refuse; fields.len()],
             max_bytes,
             scratch: Vec::new(),
             values: value::Values::default(),
@@ -88,7 +110,7 @@ impl Decoder {
         Ok(decoder)
     }
 
-    fn absent(&mut self, field: &Field) -> Result<Absent, BadDefault> {
+    fn absent(&mut self, field: &Field) -> Result<Absent, BadField> {
         let Some(default) = &field.default else {
             return Ok(if field.nullable {
                 Absent::Value(crate::block::Encoded::Null)
@@ -102,25 +124,32 @@ impl Decoder {
         let mut cursor = Cursor::new(text.as_bytes());
         self.values
             .push(&mut columns.fields[0], &mut cursor, &mut self.scratch)
-            .map_err(|reason| BadDefault { field: field.name.clone(), reason })?;
+            .map_err(|reason| BadField::Default { field: field.name.clone(), reason })?;
         Ok(Absent::Value(columns.fields[0].single()))
     }
 
     /// Appends `message` as a row, or leaves `columns` as they were.
     pub fn decode(&mut self, columns: &mut Columns, message: &[u8], id: RowId) -> Result<(), Reject> {
         if message.is_empty() {
-            return Err(Reject::whole(Reason::EmptyMessage));
+            return Err(Reason::EmptyMessage.into());
         }
         if message.len() > self.max_bytes {
-            return Err(Reject::whole(Reason::TooLarge));
+            return Err(Reason::TooLarge.into());
         }
         self.round += 1;
         self.count = 0;
         self.template.begin();
+        self.tree.begin();
+        if let Unknown::Keep(kept) = &mut self.unknown {
+            kept.begin();
+        }
         let mut cursor = Cursor::new(message);
         match self.object(columns, &mut cursor).and_then(|()| self.complete(columns)) {
             Ok(()) => {
                 self.template.accepted(message, self.names.len());
+                if let Unknown::Keep(kept) = &mut self.unknown {
+                    columns.fields[self.names.len()].push_text(kept.finish(&self.tree));
+                }
                 columns.finish_row(id, message.len());
                 Ok(())
             }
@@ -130,7 +159,7 @@ impl Decoder {
 
     #[cold]
     fn refuse(&self, columns: &mut Columns, message: &[u8], mut reject: Reject, position: usize) -> Reject {
-        let pushed = self.pushed.iter().enumerate().filter(|(_, round)| **round == self.round);
+        let pushed = self.slots.iter().enumerate().filter(|(_, slot)| slot.pushed == self.round);
         pushed.for_each(|(field, _)| columns.fields[field].undo());
         columns.refused(message.len());
         // Bytes that are no UTF-8 are reported as such, wherever the parser
@@ -144,74 +173,127 @@ impl Decoder {
 
     fn object(&mut self, columns: &mut Columns, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
         loop {
-            let expected = self.template.expected(cursor);
+            let expected = self.template.expected(cursor, &mut self.tree);
             let key = if expected.is_some() { expected } else { self.key(cursor)? };
             let Some(key) = key else { return Ok(()) };
             let start = cursor.position();
-            let field = match key {
-                Key::Ignored => {
-                    cursor.skip_value(&mut self.scratch, MAX_DEPTH - 1)?;
-                    None
-                }
+            match key {
+                Key::Unknown => self.unknown(cursor)?,
                 Key::Field(field) => {
-                    if self.pushed[field] == self.round {
+                    let slot = &mut self.slots[field];
+                    if slot.pushed == self.round {
                         return Err(Reject::field(Reason::DuplicateKey, field));
                     }
-                    self.values
-                        .push(&mut columns.fields[field], cursor, &mut self.scratch)
-                        .map_err(|reason| Reject::field(reason, field))?;
-                    self.note(field);
-                    Some(field)
+                    let column = &mut columns.fields[field];
+                    let pushed = match slot.format {
+                        TimestampFormat::Iso8601 => self.values.push(column, cursor, &mut self.scratch),
+                        format => self.values.moment(format, column, cursor, &mut self.scratch),
+                    };
+                    pushed.map_err(|reason| Reject::field(reason, field))?;
+                    slot.pushed = self.round;
+                    self.count += 1;
                 }
-            };
-            self.template.member(field, start, cursor.position());
+            }
+            self.template.member(key, start, cursor.position(), &self.tree);
         }
     }
 
-    /// A value of `field` has been pushed.
-    #[inline]
-    fn note(&mut self, field: usize) {
-        self.pushed[field] = self.round;
-        self.count += 1;
+    /// The value of a member that no field reads.
+    fn unknown(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
+        let (tree, key) = (&self.tree, self.template.unknown);
+        if let Unknown::Reject = self.unknown {
+            let reject = Reject::of(Place::Unknown(tree.at), Reason::UnknownField);
+            return Err(Reject { at: Some(key.start), ..reject });
+        }
+        let start = cursor.position();
+        cursor.skip_value(&mut self.scratch, MAX_DEPTH - 1 - tree.depth(tree.at))?;
+        if let Unknown::Keep(kept) = &mut self.unknown {
+            kept.member(tree, cursor.all(), key, Span { start, end: cursor.position() });
+        }
+        Ok(())
     }
 
     /// Parses what stands before a value: from the beginning of the message or
-    /// the end of the value before it. `None`: the object and the message have
-    /// ended.
+    /// the end of the value before it, through the ends and beginnings of
+    /// objects. `None`: the message has ended.
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<Key>, Reject> {
-        let first = cursor.position() == 0;
+        let mut first = cursor.position() == 0;
         cursor.skip_whitespace();
         if first {
             if cursor.peek() != Some(b'{') {
                 // Well-formed JSON of another kind is told apart from garbage.
                 cursor.skip_value(&mut self.scratch, MAX_DEPTH)?;
                 cursor.end()?;
-                return Err(Reject::whole(Reason::NotAnObject));
+                return Err(Reason::NotAnObject.into());
             }
             cursor.advance(1);
+        }
+        loop {
             cursor.skip_whitespace();
-        }
-        if cursor.take(b'}') {
-            cursor.end()?;
-            return Ok(None);
-        }
-        if !first {
-            if !cursor.take(b',') {
-                return Err(Reject::whole(Reason::InvalidJson));
+            if cursor.take(b'}') {
+                if self.tree.at == ROOT {
+                    cursor.end()?;
+                    return Ok(None);
+                }
+                self.tree.at = self.tree.parent(self.tree.at);
+                first = false;
+                continue;
+            }
+            if !first {
+                if !cursor.take(b',') {
+                    return Err(Reason::InvalidJson.into());
+                }
+                cursor.skip_whitespace();
+            }
+            let start = cursor.position();
+            if !cursor.take(b'"') {
+                return Err(Reason::InvalidJson.into());
+            }
+            let member = self.tree.find(cursor.text(&mut self.scratch)?);
+            let span = Span { start, end: cursor.position() };
+            cursor.skip_whitespace();
+            if !cursor.take(b':') {
+                return Err(Reason::InvalidJson.into());
             }
             cursor.skip_whitespace();
+            let key = match member {
+                Some(Member::Object(node)) => {
+                    first = self.enter(cursor, Entered { node, key: span })?;
+                    continue;
+                }
+                Some(Member::Field(field)) => Key::Field(field),
+                None => {
+                    self.template.unknown = span;
+                    Key::Unknown
+                }
+            };
+            self.template.surprise(key, self.tree.at);
+            return Ok(Some(key));
         }
-        if !cursor.take(b'"') {
-            return Err(Reject::whole(Reason::InvalidJson));
+    }
+
+    /// Goes into an object that paths lead through; `false` if it is null,
+    /// which is as if it were not there.
+    fn enter(&mut self, cursor: &mut Cursor<'_>, object: Entered) -> Result<bool, Reject> {
+        let Entered { node, .. } = object;
+        let reject = |reason| Reject::of(Place::Object(node), reason);
+        if !self.tree.is_new(node) {
+            return Err(reject(Reason::DuplicateKey));
         }
-        let field = self.by_name.get(cursor.text(&mut self.scratch)?).copied();
-        cursor.skip_whitespace();
-        if !cursor.take(b':') {
-            return Err(Reject::whole(Reason::InvalidJson));
+        self.tree.meet(object);
+        self.template.entered(object);
+        match cursor.peek() {
+            Some(b'{') => {
+                cursor.advance(1);
+                self.tree.at = node;
+                Ok(true)
+            }
+            Some(b'n') => cursor.literal(b"null").map(|()| false).map_err(reject),
+            _ => {
+                cursor.skip_value(&mut self.scratch, MAX_DEPTH - self.tree.depth(node))?;
+                Err(reject(Reason::WrongType))
+            }
         }
-        cursor.skip_whitespace();
-        self.template.surprise(field);
-        Ok(Some(field.map_or(Key::Ignored, Key::Field)))
     }
 
     /// Fills in what the message did not have.
@@ -220,30 +302,56 @@ impl Decoder {
             return Ok(());
         }
         for field in 0..self.names.len() {
-            if self.pushed[field] == self.round {
+            if self.slots[field].pushed == self.round {
                 continue;
             }
             match &self.absent[field] {
                 Absent::Refuse => return Err(Reject::field(Reason::MissingField, field)),
                 Absent::Value(value) => {
                     columns.push_encoded(field, value);
-                    self.note(field);
+                    self.slots[field].pushed = self.round;
                 }
             }
         }
         Ok(())
     }
 
-    /// In words, for the header of a dead letter.
-    pub fn explain(&self, reject: &Reject) -> String {
-        let field = reject.field.and_then(|field| self.names.get(field));
-        match (field.map(|name| String::from_utf8_lossy(name)), reject.at) {
-            (Some(field), Some(at)) => format!("field {field:?} at byte {at}"),
-            (Some(field), None) => format!("field {field:?}"),
-            (None, Some(at)) => format!("at byte {at}"),
-            (None, None) => String::new(),
-        }
+    /// In words, for the header of `message`'s dead letter.
+    pub fn explain(&self, reject: &Reject, message: &[u8]) -> String {
+        let what = match reject.place {
+            Place::Message => String::new(),
+            Place::Field(field) => format!("field {:?} ", self.names[field]),
+            Place::Object(node) => format!("object {:?} ", self.tree.spell(node, None)),
+            Place::Unknown(node) => {
+                let key = reject.at.map(|at| key_at(message, at)).unwrap_or_default();
+                format!("member {:?} ", self.tree.spell(node, Some(&key)))
+            }
+        };
+        reject.at.map(|at| format!("{what}at byte {at}")).unwrap_or(what)
     }
+}
+
+#[cfg(test)]
+impl Decoder {
+    /// Bytes that are kept from message to message.
+    fn held(&self) -> usize {
+        let kept = match &self.unknown {
+            Unknown::Keep(kept) => kept.capacity(),
+            Unknown::Ignore | Unknown::Reject => 0,
+        };
+        self.template.size() + self.scratch.capacity() + kept
+    }
+}
+
+/// The key at this byte; of a long one the beginning.
+fn key_at(message: &[u8], at: usize) -> String {
+    const LONGEST: usize = 100;
+    let (mut cursor, mut scratch) = (Cursor::new(message), Vec::new());
+    cursor.advance(at + 1);
+    let key = cursor.text(&mut scratch).unwrap_or_default();
+    let key = String::from_utf8_lossy(key);
+    let short: String = key.chars().take(LONGEST).collect();
+    if short.len() < key.len() { short + "…" } else { short }
 }
 
 #[cfg(test)]

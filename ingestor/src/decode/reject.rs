@@ -1,5 +1,7 @@
 //! Why a message can't become a row: a closed list.
 
+use super::tree::Node;
+
 /// The reason, as it stands in the header `caudal.reason` and in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -12,6 +14,7 @@ pub enum Reason {
     WrongType,
     OutOfRange,
     DuplicateKey,
+    UnknownField,
     TooDeep,
     TooLarge,
     /// It is a row, but ClickHouse does not take it.
@@ -19,7 +22,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::EmptyMessage,
         Self::InvalidUtf8,
         Self::InvalidJson,
@@ -29,6 +32,7 @@ impl Reason {
         Self::WrongType,
         Self::OutOfRange,
         Self::DuplicateKey,
+        Self::UnknownField,
         Self::TooDeep,
         Self::TooLarge,
         Self::Refused,
@@ -45,6 +49,7 @@ impl Reason {
             Self::WrongType => "WrongType",
             Self::OutOfRange => "OutOfRange",
             Self::DuplicateKey => "DuplicateKey",
+            Self::UnknownField => "UnknownField",
             Self::TooDeep => "TooDeep",
             Self::TooLarge => "TooLarge",
             Self::Refused => "Refused",
@@ -52,28 +57,40 @@ impl Reason {
     }
 }
 
+/// What of a message is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Message,
+    /// By index.
+    Field(usize),
+    /// An object that paths lead through.
+    Object(Node),
+    /// A member of this object that no field reads; its key is where the fault
+    /// was found.
+    Unknown(Node),
+}
+
 /// A refused message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reject {
     pub reason: Reason,
-    /// Index of the field at fault.
-    pub field: Option<usize>,
+    pub place: Place,
     /// Byte of the message at which it was found.
     pub at: Option<usize>,
 }
 
 impl Reject {
-    pub fn whole(reason: Reason) -> Self {
-        Self { reason, field: None, at: None }
+    pub fn of(place: Place, reason: Reason) -> Self {
+        Self { reason, place, at: None }
     }
 
     pub fn field(reason: Reason, field: usize) -> Self {
-        Self { reason, field: Some(field), at: None }
+        Self::of(Place::Field(field), reason)
     }
 }
 
 impl From<Reason> for Reject {
     fn from(reason: Reason) -> Self {
-        Self::whole(reason)
+        Self::of(Place::Message, reason)
     }
 }

@@ -5,6 +5,10 @@ use serde_json::json;
 
 use super::*;
 
+mod moments;
+mod paths;
+mod unknown;
+
 const TYPES: [&str; 12] = [
     "UInt64",
     "DateTime64(3)",
@@ -21,7 +25,7 @@ const TYPES: [&str; 12] = [
 ];
 
 fn field(name: &str, column_type: &str) -> Field {
-    Field { name: name.into(), column_type: column_type.parse().unwrap(), nullable: false, default: None }
+    Field::new(name, column_type.parse().unwrap())
 }
 
 /// A decoder, its columns, and what was refused.
@@ -33,9 +37,13 @@ struct Table {
 
 impl Table {
     fn new(fields: &[Field]) -> Self {
-        let layout = Layout::new(fields);
+        Self::with(fields, UnknownFields::Ignore)
+    }
+
+    fn with(fields: &[Field], unknown_fields: UnknownFields) -> Self {
+        let layout = Layout::new(&caudal_model::plan::columns(fields, unknown_fields));
         let columns = Columns::new(&layout);
-        Self { decoder: Decoder::new(fields, 1 << 20).unwrap(), columns, layout }
+        Self { decoder: Decoder::new(fields, unknown_fields, 1 << 20).unwrap(), columns, layout }
     }
 
     fn of(fields: &[(&str, &str)]) -> Self {
@@ -259,7 +267,7 @@ fn absent_fields_become_their_default_or_null() {
 fn what_is_too_large_is_not_read() {
     let fields = [field("n", "Int8")];
     let mut table = Table::new(&fields);
-    table.decoder = Decoder::new(&fields, 7).unwrap();
+    table.decoder = Decoder::new(&fields, UnknownFields::Ignore, 7).unwrap();
     assert_eq!(table.reason(br#"{"n":1}"#), None);
     assert_eq!(table.reason(br#"{"n":1} "#), Some(Reason::TooLarge));
 }
@@ -269,11 +277,12 @@ fn the_explanation_names_field_and_byte() {
     let mut table = Table::of(&[("a", "Int8"), ("b", "Int8")]);
     for message in [&br#"{"a":1,"b":300}"#[..], br#"{"a":1,"b":1}"#, br#"{"a":1,"b":300}"#] {
         if let Err(reject) = table.decode(message) {
-            assert_eq!(table.decoder.explain(&reject), "field \"b\" at byte 14");
+            assert_eq!(table.decoder.explain(&reject, message), "field \"b\" at byte 14");
         }
     }
-    let reject = table.decode(br#"{"a":1}"#).unwrap_err();
-    assert_eq!(table.decoder.explain(&reject), "field \"b\" at byte 7");
+    let message = br#"{"a":1}"#;
+    let reject = table.decode(message).unwrap_err();
+    assert_eq!(table.decoder.explain(&reject, message), "field \"b\" at byte 7");
 }
 
 /// All types, every second one nullable, some with defaults.
@@ -335,19 +344,24 @@ fn message(random: &mut StdRng) -> Vec<u8> {
         .collect();
     let mut message = format!("{{{}}}", members.join(&format!(",{space}"))).into_bytes();
     if random.random_range(0..3) == 0 {
-        const BYTES: &[u8] = b"\"\\{}[]:, 0123456789-+.eEntfau\n\t\0\x1f\x7f\x80\xbf\xc3\xa9\xff/";
-        for _ in 0..random.random_range(1..3) {
-            let at = random.random_range(0..message.len());
-            let byte = BYTES[random.random_range(0..BYTES.len())];
-            match random.random_range(0..4) {
-                0 => message.insert(at, byte),
-                1 => drop(message.remove(at)),
-                2 => message.truncate(at.max(1)),
-                _ => message[at] = byte,
-            }
-        }
+        mangle(random, &mut message);
     }
     message
+}
+
+/// Changes a byte or two.
+fn mangle(random: &mut StdRng, message: &mut Vec<u8>) {
+    const BYTES: &[u8] = b"\"\\{}[]:, 0123456789-+.eEntfau\n\t\0\x1f\x7f\x80\xbf\xc3\xa9\xff/";
+    for _ in 0..random.random_range(1..3) {
+        let at = random.random_range(0..message.len());
+        let byte = BYTES[random.random_range(0..BYTES.len())];
+        match random.random_range(0..4) {
+            0 => message.insert(at, byte),
+            1 => drop(message.remove(at)),
+            2 => message.truncate(at.max(1)),
+            _ => message[at] = byte,
+        }
+    }
 }
 
 /// The template never changes what becomes of a message.

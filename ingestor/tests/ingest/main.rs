@@ -9,6 +9,7 @@ mod crashes;
 mod delivery;
 mod encryption;
 mod faults;
+mod fields;
 mod frozen;
 mod letters;
 mod load;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use caudal_model::ddl::{self, LedgerSpec, PartitionBy, TableSpec};
 use caudal_model::plan::{
-    ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
+    self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, Plan, SecurityProtocol, StartFrom,
 };
-use caudal_model::resource::{Delivery, Engine};
+use caudal_model::resource::{Delivery, Engine, UnknownFields};
 use caudal_model::state::IngestorState;
 use caudal_testbed::clickhouse::INGEST;
 use caudal_testbed::wait;
@@ -31,6 +31,7 @@ pub struct Pipeline {
 pub struct Spec {
     pub fields: Vec<Field>,
     pub delivery: Delivery,
+    pub unknown_fields: UnknownFields,
     pub partitions: i32,
     pub partition_by: Option<PartitionBy>,
     pub start_from: StartFrom,
@@ -46,6 +47,7 @@ impl Default for Spec {
         Self {
             fields: vec![field("id", "Int64"), field("text", "String")],
             delivery: Delivery::ExactlyOnce,
+            unknown_fields: UnknownFields::Ignore,
             partitions: 1,
             partition_by: None,
             start_from: StartFrom::Earliest,
@@ -58,7 +60,7 @@ impl Default for Spec {
 }
 
 pub fn field(name: &str, column_type: &str) -> Field {
-    Field { name: name.into(), column_type: column_type.parse().unwrap(), nullable: false, default: None }
+    Field::new(name, column_type.parse().unwrap())
 }
 
 impl Pipeline {
@@ -96,6 +98,7 @@ impl Pipeline {
                 dead_letter: DeadLetter { topic: dead_letters, max_attempts: spec.max_attempts },
             },
             fields: spec.fields,
+            unknown_fields: spec.unknown_fields,
             sink: ClickHouseSink {
                 connection: ClickHouseConnection { url: stack.clickhouse.url() },
                 database: DATABASE.into(),
@@ -206,7 +209,7 @@ fn create_tables(stack: &Stack, name: &str, spec: &Spec) {
     let table = TableSpec {
         database: DATABASE.into(),
         table: name.into(),
-        fields: spec.fields.clone(),
+        fields: plan::columns(&spec.fields, spec.unknown_fields),
         order_by: Vec::new(),
         partition_by: spec.partition_by.clone(),
         ttl: None,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::table::WINDOW;
 use super::table::column_type;
 use super::{DURABLE, METADATA_COLUMNS, TableSpec, quote_table};
-use crate::plan::Field;
+use crate::plan::{Field, UNKNOWN_COLUMN};
 
 /// A row of `system.columns`, in the order of `position`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,9 @@ fn addition(field: &Field, before: Option<&str>, existing: bool) -> Result<AddCo
 /// A column nobody fills any more would silently take its type's default.
 fn expect_wanted(column: &ExistingColumn, spec: &TableSpec) -> Result<(), Incompatible> {
     let name = column.name.as_str();
-    let wanted = spec.fields.iter().any(|field| field.name == name)
+    // Ours stays when it is no longer filled: it has a default.
+    let wanted = (name == UNKNOWN_COLUMN && !spec.existing)
+        || spec.fields.iter().any(|field| field.name == name)
         || METADATA_COLUMNS.iter().any(|metadata| metadata.name == name);
     let fills_itself = !column.default_kind.is_empty()
         || column.column_type.starts_with("Nullable(")

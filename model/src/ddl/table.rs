@@ -37,6 +37,7 @@ const ORDER_SUFFIX: [&str; 3] = ["_kafka_source", "_kafka_partition", "_kafka_of
 pub struct TableSpec {
     pub database: String,
     pub table: String,
+    /// What rows fill, before the metadata columns.
     pub fields: Vec<Field>,
     /// Fields of the sorting key, before the metadata columns.
     pub order_by: Vec<String>,

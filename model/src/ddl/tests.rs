@@ -1,11 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::plan::Field;
-use crate::resource::{Engine, PartitionUnit};
+use crate::plan::{Field, columns};
+use crate::resource::{Engine, PartitionUnit, UnknownFields};
 
 fn field(name: &str, column_type: &str) -> Field {
-    Field { name: name.into(), column_type: column_type.parse().unwrap(), nullable: false, default: None }
+    Field::new(name, column_type.parse().unwrap())
 }
 
 fn nullable(name: &str, column_type: &str) -> Field {
@@ -115,6 +115,28 @@ fn nullable_and_defaulted_fields_are_added_in_their_places() {
             "ALTER TABLE `shop`.`orders` ADD COLUMN IF NOT EXISTS `paid` Nullable(Bool) AFTER `note`",
         ]
     );
+}
+
+#[test]
+fn the_column_of_unknown_members_is_added_and_may_stay() {
+    let storing = |fields: Vec<Field>| TableSpec { fields: columns(&fields, UnknownFields::Store), ..spec() };
+    let changes = schema_changes(&existing(), &storing(spec().fields)).unwrap();
+    let texts: Vec<_> = changes.iter().map(|add| add_column("shop", "orders", add)).collect();
+    let add =
+        "ALTER TABLE `shop`.`orders` ADD COLUMN IF NOT EXISTS `_unknown` String DEFAULT '{}' AFTER `note`";
+    assert_eq!(texts, [add]);
+    let kept = ExistingColumn {
+        name: "_unknown".into(),
+        column_type: "String".into(),
+        default_kind: "DEFAULT".into(),
+    };
+    let mut there = existing();
+    there.insert(3, kept);
+    assert_eq!(schema_changes(&there, &storing(spec().fields)), Ok(vec![]));
+    assert_eq!(schema_changes(&there, &spec()), Ok(vec![]), "what is no longer stored stays");
+    let more = [spec().fields, vec![nullable("paid", "Bool")]].concat();
+    let changes = schema_changes(&there, &storing(more)).unwrap();
+    assert_eq!(changes[0].after.as_deref(), Some("note"), "fields stand before it");
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Fields with parsed types and defaults, and the fields that others refer to.
+//! Fields with parsed paths, types and defaults, and the fields that others refer to.
 
-use super::Violation;
+use super::{Violation, path};
 use crate::ddl::{PartitionBy, Ttl};
 use crate::plan::Field;
-use crate::resource::{self, ClickHouseSink, DataPipelineSpec};
+use crate::resource::{self, ClickHouseSink, DataPipelineSpec, TimestampFormat};
+use crate::timestamp;
 use crate::types::ColumnType;
 use crate::value::parse_default;
 
@@ -12,28 +13,52 @@ pub(super) fn fields(fields: &[resource::Field]) -> Result<Vec<Field>, Vec<Viola
     let parsed =
         fields.iter().filter_map(|field| parse(field).map_err(|violation| found.push(violation)).ok());
     let parsed: Vec<_> = parsed.collect();
+    found.extend(path::conflicts(&parsed));
     if found.is_empty() { Ok(parsed) } else { Err(found) }
 }
 
 fn parse(field: &resource::Field) -> Result<Field, Violation> {
-    let path = |leaf: &str| format!("spec.schema.fields[{}].{leaf}", field.name);
+    let at = |leaf: &str| format!("spec.schema.fields[{}].{leaf}", field.name);
     let column_type: ColumnType = field
         .column_type
         .parse()
-        .map_err(|error: crate::types::UnknownType| Violation::new(path("type"), error.to_string()))?;
+        .map_err(|error: crate::types::UnknownType| Violation::new(at("type"), error.to_string()))?;
     if field.nullable && field.default.is_some() {
         let message = "an absent nullable field becomes NULL; leave out default, or nullable";
-        return Err(Violation::new(path("default"), message));
+        return Err(Violation::new(at("default"), message));
     }
+    let format = field.timestamp_format;
+    if !format.is_iso8601() && !matches!(column_type, ColumnType::Date | ColumnType::DateTime64 { .. }) {
+        let message =
+            format!("{column_type} is no moment; leave it out, or make the type Date or DateTime64");
+        return Err(Violation::new(at("timestampFormat"), message));
+    }
+    let path = match &field.from {
+        Some(from) if *from != field.name => {
+            path::parse(from).map_err(|advice| Violation::new(at("from"), format!("{from:?}: {advice}")))?
+        }
+        _ => Vec::new(),
+    };
     let default = match &field.default {
         None => None,
         Some(text) => {
             let wrong =
-                |advice| Violation::new(path("default"), format!("{text:?} is no {column_type}: {advice}"));
-            Some(parse_default(&column_type, text).map_err(wrong)?)
+                |advice| Violation::new(at("default"), format!("{text:?} is no {column_type}: {advice}"));
+            let text = match format {
+                TimestampFormat::Iso8601 => text.clone(),
+                format => timestamp::to_iso(format, text, &column_type).map_err(wrong)?,
+            };
+            Some(parse_default(&column_type, &text).map_err(wrong)?)
         }
     };
-    Ok(Field { name: field.name.clone(), column_type, nullable: field.nullable, default })
+    Ok(Field {
+        name: field.name.clone(),
+        path,
+        column_type,
+        timestamp_format: format,
+        nullable: field.nullable,
+        default,
+    })
 }
 
 fn find<'a>(fields: &'a [Field], name: &str, path: &str) -> Result<&'a Field, Violation> {

@@ -6,6 +6,7 @@
 
 mod fields;
 mod identity;
+pub mod path;
 mod topic;
 mod workload;
 
@@ -16,10 +17,12 @@ pub use workload::{ApiSettings, IngestSettings, counted_memory, flush_delay, lar
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;
 use crate::plan::{
-    ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
+    self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, Plan, StartFrom,
 };
-use crate::resource::{DataPipeline, DeletionPolicy, Delivery, Engine, FreshnessObjective, Resolved};
+use crate::resource::{
+    DataPipeline, DeletionPolicy, Delivery, Engine, FreshnessObjective, Resolved, UnknownFields,
+};
 
 /// Something in the resource or the fleet configuration that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +61,7 @@ pub struct Resolution {
     pub isolation_level: IsolationLevel,
     pub max_attempts: Option<u32>,
     pub fields: Vec<Field>,
+    pub unknown_fields: UnknownFields,
     pub engine: Engine,
     pub partition_by: Option<PartitionBy>,
     pub ttl: Option<Ttl>,
@@ -141,6 +145,7 @@ pub fn resolve(
         },
         max_attempts: spec.dead_letter.max_attempts,
         fields,
+        unknown_fields: spec.schema.unknown_fields,
         engine: sink.engine,
         partition_by,
         ttl,
@@ -182,6 +187,7 @@ impl Resolution {
                 },
             },
             fields: self.fields.clone(),
+            unknown_fields: self.unknown_fields,
             sink: ClickHouseSink {
                 connection: addresses.clickhouse.clone(),
                 database: identity.database.clone(),
@@ -200,7 +206,7 @@ impl Resolution {
         TableSpec {
             database: self.identity.database.clone(),
             table: self.identity.table.clone(),
-            fields: self.fields.clone(),
+            fields: plan::columns(&self.fields, self.unknown_fields),
             order_by: self.identity.order_by.clone(),
             partition_by: self.partition_by.clone(),
             ttl: self.ttl.clone(),

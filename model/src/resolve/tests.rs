@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::ColumnType;
 use crate::plan::SecurityProtocol;
-use crate::resource::PartitionUnit;
+use crate::resource::{PartitionUnit, TimestampFormat};
 
 const FLEET: &str = "
 installation: caudal
@@ -179,12 +179,37 @@ fn types_and_defaults_are_parsed() {
 }
 
 #[test]
+fn paths_and_formats_are_resolved() {
+    let spec = edited(|spec| {
+        spec["schema"] = json!({"unknownFields": "Store", "fields": [
+            {"name": "id", "from": "id", "type": "Int64"},
+            {"name": "city", "from": r"customer.address\.home.city", "type": "String"},
+            {"name": "at", "type": "DateTime64(3)", "timestampFormat": "UnixMilliseconds", "default": "1769860800500"},
+        ]});
+    });
+    let resolution = resolved(&spec);
+    let fields = &resolution.fields;
+    assert_eq!(fields[0].path, [""; 0], "the member of the field's name, as without `from`");
+    assert_eq!(fields[1].path, ["customer", "address.home", "city"]);
+    assert_eq!(
+        fields[2].default,
+        Some(json!("2026-01-31 12:00:00.500")),
+        "defaults are ISO 8601 in the plan"
+    );
+    let columns: Vec<_> = resolution.table_spec().fields.into_iter().map(|field| field.name).collect();
+    assert_eq!(columns, ["id", "city", "at", "_unknown"]);
+}
+
+#[test]
 fn everything_wrong_is_said_at_once() {
     let spec = edited(|spec| {
         spec["schema"]["fields"] = json!([
             {"name": "id", "type": "Int8", "default": "300"},
             {"name": "at", "type": "Timestamp"},
             {"name": "lc", "type": "LowCardinality(String)", "nullable": true, "default": "x"},
+            {"name": "n", "type": "Int64", "timestampFormat": "UnixSeconds"},
+            {"name": "p", "type": "Int64", "from": "a..b"},
+            {"name": "d", "type": "Date", "timestampFormat": "UnixSeconds", "default": "2026-01-31"},
         ]);
         spec["slo"] = json!({"freshness": {"objective": 99, "within": "soon"}});
         spec["source"]["kafka"]["startFrom"] =
@@ -195,6 +220,9 @@ fn everything_wrong_is_said_at_once() {
         "spec.schema.fields[id].default: \"300\" is no Int8: write a whole number from -128 to 127",
         "spec.schema.fields[at].type: \"Timestamp\" is no type",
         "spec.schema.fields[lc].default: an absent nullable field becomes NULL",
+        "spec.schema.fields[n].timestampFormat: Int64 is no moment",
+        "spec.schema.fields[p].from: \"a..b\": write keys that are not empty",
+        "spec.schema.fields[d].default: \"2026-01-31\" is no Date: write a moment like 1769860800",
         "spec.slo.freshness.within: \"soon\" is no duration",
         "spec.source.kafka.startFrom.timestamp: position Timestamp needs a time",
     ] {
@@ -335,6 +363,15 @@ fn the_plan_holds_what_pods_need() {
     assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
     assert_eq!(plan.revision(), resolution.plan(&addresses, &facts).revision());
     assert_ne!(plan.for_ingestor().revision(), plan.for_api_server().revision());
+    for unused in ["path", "timestampFormat", "unknownFields"] {
+        assert!(!plan.for_ingestor().to_json().contains(unused), "{unused} would change every revision");
+    }
+    let mut rewritten = plan.clone();
+    rewritten.fields[0].path = vec!["key".into()];
+    rewritten.fields[1].timestamp_format = TimestampFormat::UnixSeconds;
+    rewritten.unknown_fields = UnknownFields::Reject;
+    assert_ne!(rewritten.for_ingestor().revision(), plan.for_ingestor().revision());
+    assert_eq!(rewritten.for_api_server(), plan.for_api_server(), "how messages are written rolls no API");
 
     let table = resolution.table_spec();
     assert_eq!(table.comment, "caudal/my-shop/card-events");

@@ -75,10 +75,23 @@ pub const RULES: &[Rule] = &[
     rule(
         FIELD,
         ".name",
+        "self.name != '_unknown'",
+        "_unknown is the column of members that no field reads: write another name",
+    ),
+    rule(
+        FIELD,
+        ".name",
         "!(self.name in ['_part', '_part_index', '_part_starting_offset', '_part_uuid', '_part_offset', \
          '_part_granule_offset', '_part_data_version', '_partition_id', '_partition_value', '_sample_factor', \
          '_row_exists', '_block_number', '_block_offset', '_database', '_table', '_disk_name', '_distance'])",
         "ClickHouse has a column of this name in every table: write another name",
+    ),
+    rule(
+        FIELD,
+        ".from",
+        r"!has(self.from) || self.from.matches(r'^([^.\\]|\\[.\\])+([.]([^.\\]|\\[.\\])+){0,7}$')",
+        "write at most 8 keys that are not empty, separated by dots, like customer.address.city; within a key \\. is a dot \
+         and \\\\ a backslash",
     ),
     rule(
         FIELD,
@@ -98,6 +111,12 @@ pub const RULES: &[Rule] = &[
          int(self.type.substring(8, self.type.indexOf(',')))",
         "a decimal can't have more digits after the point than in all: write Decimal(precision, scale) with the larger \
          number first",
+    ),
+    rule(
+        FIELD,
+        ".timestampFormat",
+        "!has(self.timestampFormat) || self.type.matches('^Date')",
+        "only a Date or DateTime64 has a timestampFormat: leave it out, or write such a type",
     ),
     rule(
         FIELD,

@@ -34,7 +34,9 @@ pub fn base(name: &str) -> Value {
                 {"name": "note", "type": "String", "nullable": true},
                 {"name": "seen", "type": "DateTime64(3)", "nullable": true},
                 {"name": "fare", "type": "Decimal(10, 2)"},
-            ]},
+                {"name": "city", "type": "String", "from": "customer.address.city"},
+                {"name": "zip", "type": "String", "from": "customer.address.zip"},
+            ], "unknownFields": "Store"},
             "sink": {"clickhouse": {
                 "connectionRef": {"kind": "Secret", "name": "clickhouse"},
                 "database": "shop",
@@ -111,7 +113,7 @@ fn text(fragment: &str, pointer: &'static str, wrong: &str, right: &str) -> Case
 
 /// Manifests that may not be created.
 pub fn creations() -> Vec<Case> {
-    [names(), fields(), topics(), start(), table(), resources(), aliases(), objectives()]
+    [names(), fields(), paths(), moments(), topics(), start(), table(), resources(), aliases(), objectives()]
         .into_iter()
         .flatten()
         .collect()
@@ -135,6 +137,7 @@ fn fields() -> Vec<Case> {
         text("write a name of letters", NAME, "2nd", "_2nd"),
         text("write a name of letters", NAME, "año", "anno"),
         text("begin with _kafka_", NAME, "_kafka_offset", "kafka_offset"),
+        text("column of members that no field reads", NAME, "_unknown", "_unknowns"),
         text("has a column of this name", NAME, "_partition_id", "_id"),
         text("write one type of", TYPE, "int", "Int32"),
         text("write one type of", TYPE, "Nullable(String)", "String"),
@@ -145,6 +148,30 @@ fn fields() -> Vec<Case> {
         text("more digits after the point", TYPE, "Decimal(2, 3)", "Decimal(3, 3)"),
         text("more digits after the point", TYPE, "Decimal(9,10)", "Decimal(10,9)"),
         case("absent nullable member", "/spec/schema/fields/3/default", json!("none"), Value::Null),
+    ]
+}
+
+fn paths() -> Vec<Case> {
+    const FROM: &str = "/spec/schema/fields/6/from";
+    vec![
+        text("at most 8 keys", FROM, "a..b", "event-time"),
+        text("at most 8 keys", FROM, ".a", " .a"),
+        text("at most 8 keys", FROM, r"a\b", r"a\\b\.c"),
+        text("at most 8 keys", FROM, r"a.b\", r"a.b\\"),
+        text("at most 8 keys", FROM, "1.2.3.4.5.6.7.8.9", r"1.2.3.4.5.6.7.8\.9"),
+    ]
+}
+
+fn moments() -> Vec<Case> {
+    let field = |of: &str, format: &str| json!({"name": "fare", "type": of, "timestampFormat": format});
+    let case = |wrong: &str, right: &str, format: &str| Case {
+        at: "spec.schema.fields[5].timestampFormat".into(),
+        ..case("only a Date", "/spec/schema/fields/5", field(wrong, format), field(right, format))
+    };
+    vec![
+        case("Int64", "DateTime64(3)", "UnixMilliseconds"),
+        case("String", "Date", "Rfc2822"),
+        case("LowCardinality(String)", "DateTime64(0, 'UTC')", "Iso8601"),
     ]
 }
 

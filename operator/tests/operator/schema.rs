@@ -115,3 +115,64 @@ fn a_default_that_does_not_parse_is_told_and_nothing_is_made() {
     assert!(!scene.stage.topics().iter().any(|topic| topic == "invalid.orders"));
     assert!(scene.ingestor("orders").is_none());
 }
+
+#[test]
+fn unknown_members_get_their_column_when_they_are_to_be_stored() {
+    let scene = Scene::new("unknown");
+    scene.apply("orders", &spec());
+    scene.until_applied("orders");
+    let before = scene.plan("orders");
+    let columns = || {
+        let sql = "SELECT name, type, default_expression FROM system.columns WHERE database = 'unknown' AND \
+                   table = 'orders' AND name NOT LIKE '_kafka%' ORDER BY position";
+        scene.stage.clickhouse.query(sql).unwrap()
+    };
+    let database = "unknown.orders (id, name)";
+    scene.stage.clickhouse.query(&format!("INSERT INTO {database} VALUES (1, 'old')")).unwrap();
+    scene.apply("orders", &with(spec(), "/schema/unknownFields", json!("Store")));
+    scene.until("a new plan runs", || (scene.plan("orders") != before).then_some(()));
+    scene.until_applied("orders");
+    let stored = "id\tUInt64\t\nname\tString\t\n_unknown\tString\t\\'{}\\'";
+    assert_eq!(columns().trim(), stored);
+    assert_eq!(scene.stage.clickhouse.query("SELECT _unknown FROM unknown.orders").unwrap().trim(), "{}");
+    // Fields that come later stand before it.
+    let fields = json!([
+        {"name": "id", "type": "UInt64"},
+        {"name": "name", "type": "String"},
+        {"name": "city", "from": "customer.city", "type": "String", "nullable": true},
+    ]);
+    let storing =
+        with(with(spec(), "/schema/fields", fields.clone()), "/schema/unknownFields", json!("Store"));
+    scene.apply("orders", &storing);
+    let place = "id name city _unknown";
+    scene.until("the field is added", || {
+        let names: Vec<_> =
+            columns().lines().filter_map(|line| line.split('\t').next().map(str::to_owned)).collect();
+        (names.join(" ") == place).then_some(())
+    });
+    scene.until_applied("orders");
+    // Taken back, the column stays and fills itself.
+    let storing = scene.plan("orders");
+    scene.apply("orders", &with(spec(), "/schema/fields", fields));
+    scene.until("the plan no longer stores", || {
+        let plan = scene.plan("orders");
+        (plan != storing && plan.unknown_fields.is_ignore()).then_some(())
+    });
+    scene.until_applied("orders");
+    assert!(columns().contains("_unknown"));
+}
+
+#[test]
+fn fields_that_read_the_same_value_are_told_and_nothing_is_made() {
+    let scene = Scene::new("same");
+    let fields = json!([
+        {"name": "id", "type": "UInt64"},
+        {"name": "home", "type": "String"},
+        {"name": "city", "from": "home.city", "type": "String"},
+    ]);
+    scene.apply("orders", &with(spec(), "/schema/fields", fields));
+    let condition = scene.until_condition("orders", "Ready", "False", "InvalidSpec");
+    let said = "spec.schema.fields[city].from: \"home.city\" is a part of what home reads";
+    assert!(condition.message.contains(said), "{}", condition.message);
+    assert!(scene.ingestor("orders").is_none());
+}

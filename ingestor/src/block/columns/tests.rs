@@ -1,7 +1,7 @@
 use super::*;
 
 fn field(name: &str, column_type: &str, nullable: bool) -> Field {
-    Field { name: name.into(), column_type: column_type.parse().unwrap(), nullable, default: None }
+    Field { nullable, ..Field::new(name, column_type.parse().unwrap()) }
 }
 
 fn layout() -> Layout {

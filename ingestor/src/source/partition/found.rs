@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Partition;
 use crate::block::Columns;
 use crate::content::Content;
-use crate::decode::{BadDefault, Decoder};
+use crate::decode::{BadField, Decoder};
 use crate::protocol::{Origin, Promise};
 
 /// An intent that was found, until it is complete.
@@ -54,7 +54,7 @@ impl Partition {
         promise: Promise,
         stored: bool,
         older: Option<Arc<Content>>,
-    ) -> Result<(), BadDefault> {
+    ) -> Result<(), BadField> {
         if let Some(content) = older {
             self.columns = Columns::new(&content.layout);
             self.older = Some(Older { decoder: content.decoder()?, content });

@@ -182,7 +182,7 @@ impl Partition {
             Some(value) => {
                 let id = RowId { offset, timestamp_ms };
                 let rejected = decoder.decode(&mut self.columns, value, id);
-                let rejected = rejected.map_err(|reject| (reject.reason, decoder.explain(&reject)));
+                let rejected = rejected.map_err(|reject| (reject.reason, decoder.explain(&reject, value)));
                 if let Err((reason, detail)) = rejected.and_then(|()| self.not_refused()) {
                     if !letters.send(message, self.id, reason, &detail, self.ticket) {
                         return Taken::LettersFull;

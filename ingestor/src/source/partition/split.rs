@@ -11,7 +11,7 @@ use super::found::{Older, Replay};
 use super::{Counts, Partition};
 use crate::block::Columns;
 use crate::content::Contents;
-use crate::decode::BadDefault;
+use crate::decode::BadField;
 use crate::protocol::Promise;
 
 /// Blocks of so many offsets are bounded by their size only.
@@ -49,7 +49,7 @@ impl Partition {
     /// goes back to its beginning, to build half of it, or the dead letter
     /// that its only message becomes. Its intent stays until then. `false`:
     /// there is no such block.
-    pub fn take_apart(&mut self, contents: &Contents, refusal: String) -> Result<bool, BadDefault> {
+    pub fn take_apart(&mut self, contents: &Contents, refusal: String) -> Result<bool, BadField> {
         let Some(sealed) = self.storing.take() else { return Ok(false) };
         let Some(promise) = self.machine.reopened() else { return Ok(false) };
         let origin = self.origin(&promise, &contents.current().origin);

@@ -14,7 +14,7 @@ use caudal_model::plan::{
     KafkaConnection, KafkaSource, PipelineId, SecurityProtocol, StartFrom,
 };
 use caudal_model::resolve::{counted_memory, largest_block};
-use caudal_model::resource::{Engine, UnknownFields};
+use caudal_model::resource::{Delivery, Engine, UnknownFields};
 use caudal_testbed::clickhouse::ClickHouse;
 use caudal_testbed::kafka::Kafka;
 use rdkafka::ClientConfig;
@@ -195,6 +195,7 @@ impl Stage {
                 order_by: vec!["id".into()],
             },
             ingest: Some(Ingest {
+                delivery: Delivery::ExactlyOnce,
                 max_rows: tuning.max_rows,
                 max_bytes: tuning.max_bytes,
                 flush_delay_ms: tuning.flush_delay_ms,

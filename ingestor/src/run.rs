@@ -55,13 +55,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     );
 
     let mut registry = Registry::default();
-    let metrics = Arc::new(Metrics::new(&mut registry, &plan.pipeline, ingest.freshness_within_ms));
+    let metrics = Arc::new(Metrics::new(&mut registry, &plan.pipeline, &ingest));
     let authorities = credentials.clickhouse_ca.as_deref();
     let server = Server::new(&plan.sink.connection.url, credentials.clickhouse.clone(), authorities)?;
     let sink = Arc::new(Sink::new(&plan, server));
     let stop = shutdown::on_signal()?;
     let state = Arc::new(Mutex::new(IngestorState {
         plan_revision: revision,
+        delivery: ingest.delivery,
         joined: false,
         trouble: None,
         partitions: Vec::new(),

@@ -1,14 +1,16 @@
 //! Jobs of the source thread → requests to ClickHouse → events back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::metrics::Metrics;
+use crate::protocol::Outcome;
 use crate::sink::{
     Asked, Backoff, Form, Known, Lease, LedgerRow, Refusals, Report, Sink, SinkError, Store, Stored,
 };
-use crate::source::{Event, Events, Job, Unrecorded};
+use crate::source::{Event, Events, Job, Unrecorded, Unsent};
 use crate::state::now_ms;
 
 /// Serves jobs until the source thread is gone.
@@ -17,9 +19,11 @@ pub async fn serve(sink: Arc<Sink>, metrics: Arc<Metrics>, mut jobs: UnboundedRe
         let worker = Worker { sink: sink.clone(), metrics: metrics.clone(), events: events.clone() };
         tokio::spawn(async move {
             match job {
-                Job::Prepare { epoch, membership, form, asked } => {
+                Job::Prepare { epoch, membership, form, asked, share: (owned, all) } => {
+                    worker.sink.window.share(owned, all);
                     worker.prepare(epoch, &membership, &form, &asked).await;
                 }
+                Job::Send { epoch, membership, blocks } => worker.send(epoch, membership, blocks).await,
                 Job::Record { epoch, membership, rows } => worker.record(epoch, &membership, rows).await,
                 job @ Job::Store { .. } => worker.store(job).await,
             }
@@ -27,6 +31,7 @@ pub async fn serve(sink: Arc<Sink>, metrics: Arc<Metrics>, mut jobs: UnboundedRe
     }
 }
 
+#[derive(Clone)]
 struct Worker {
     sink: Arc<Sink>,
     metrics: Arc<Metrics>,
@@ -39,7 +44,7 @@ impl Worker {
         loop {
             match self.known(form, asked).await {
                 Ok(known) => return self.events.send(epoch, Event::Prepared { known }),
-                Err(error) => self.failed(epoch, None, false, &error),
+                Err(error) => self.failed(epoch, &[None], false, &error),
             }
             if membership.sleep(backoff.next()).await.is_err() {
                 return;
@@ -65,8 +70,14 @@ impl Worker {
         let stored = store.run(settle, |report| match report {
             Report::Inserted(time) => self.metrics.inserted(time.as_secs_f64()),
             Report::Resent => self.metrics.resent(),
+            Report::Held(message) => {
+                self.metrics.held();
+                self.events.send(epoch, Event::Held { partition, message });
+            }
             Report::Recovered => self.events.send(epoch, Event::Recovered { partition: Some(partition) }),
-            Report::Failed(error) => self.failed(epoch, Some(partition), refusals.count(&error), &error),
+            Report::Failed(error) => {
+                self.failed(epoch, &[Some(partition)], refusals.count(&error), &error);
+            }
         });
         let stored = stored.await;
         // Whoever gets the answer recycles the block's buffers.
@@ -77,6 +88,61 @@ impl Worker {
             Stored::TokenSpent => self.events.send(epoch, Event::TokenSpent { partition }),
             Stored::Revoked => {}
         }
+    }
+
+    /// Blocks that are refused together go on alone, so that none holds up the
+    /// others.
+    async fn send(self, epoch: usize, membership: Arc<Lease>, blocks: Vec<Unsent>) {
+        let Err(blocks) = self.send_until_clean(epoch, &membership, blocks).await else { return };
+        for block in blocks {
+            let (worker, membership) = (self.clone(), membership.clone());
+            tokio::spawn(async move { worker.send_until_clean(epoch, &membership, vec![block]).await });
+        }
+    }
+
+    /// Gives several blocks back that are refused again and again.
+    async fn send_until_clean(
+        &self,
+        epoch: usize,
+        membership: &Lease,
+        blocks: Vec<Unsent>,
+    ) -> Result<(), Vec<Unsent>> {
+        let partitions: Vec<_> = blocks.iter().map(|one| Some(one.partition)).collect();
+        let mut backoff = Backoff::default();
+        let mut refusals = Refusals::default();
+        let mut of_values = 0;
+        let mut outcome = Outcome::Clean;
+        while !membership.revoked() {
+            let started = Instant::now();
+            let Err(error) = self.sink.send(&blocks, outcome == Outcome::Repeated).await else {
+                self.metrics.inserted(started.elapsed().as_secs_f64());
+                // Whoever gets the answer recycles the blocks' buffers.
+                drop(blocks);
+                for partition in partitions.into_iter().flatten() {
+                    self.events.send(epoch, Event::Stored { partition, outcome });
+                }
+                return Ok(());
+            };
+            let refused = refusals.count(&error);
+            self.failed(epoch, &partitions, refused, &error);
+            of_values += u32::from(error.refuses_values());
+            match &blocks[..] {
+                [Unsent { partition, attempts: Some(attempts), .. }]
+                    if error.refuses_values() && of_values >= *attempts =>
+                {
+                    let event = Event::Refused { partition: *partition, message: error.message };
+                    self.events.send(epoch, event);
+                    return Ok(());
+                }
+                [_, _, ..] if refused => return Err(blocks),
+                _ => {}
+            }
+            if membership.sleep(backoff.next()).await.is_ok() {
+                self.metrics.resent();
+            }
+            outcome = Outcome::Repeated;
+        }
+        Ok(())
     }
 
     async fn record(&self, epoch: usize, membership: &Lease, rows: Vec<Unrecorded>) {
@@ -90,7 +156,7 @@ impl Worker {
                     }
                     return self.events.send(epoch, Event::Recorded { rows, written });
                 }
-                Err(error) => self.failed(epoch, None, false, &error),
+                Err(error) => self.failed(epoch, &[None], false, &error),
             }
             failures += 1;
             if membership.sleep(backoff.next()).await.is_err() {
@@ -113,23 +179,27 @@ impl Worker {
         Ok(written)
     }
 
-    fn failed(&self, epoch: usize, partition: Option<i32>, refused: bool, error: &SinkError) {
-        tracing::warn!(partition, class = error.class.name(), "{error}");
-        let message = error.to_string();
-        self.events.send(epoch, Event::Failed { partition, class: error.class, refused, message });
+    /// For these partitions, or for all.
+    fn failed(&self, epoch: usize, partitions: &[Option<i32>], refused: bool, error: &SinkError) {
+        tracing::warn!(?partitions, class = error.class.name(), "{error}");
+        self.metrics.failed(error.class);
+        for partition in partitions {
+            let message = error.to_string();
+            let event = Event::Failed { partition: *partition, class: error.class, refused, message };
+            self.events.send(epoch, event);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use prometheus_client::registry::Registry;
 
     use super::*;
     use crate::content::tests::{ID, plan};
-    use crate::protocol::Outcome;
     use crate::sink::Server;
     use crate::sink::fake::{Asked, Fake};
 
@@ -138,7 +208,7 @@ mod tests {
         let fake = Fake::start(|_, _| String::new());
         let plan = plan(ID, 100);
         let server = Server::new(&fake.url, None, None).unwrap();
-        let metrics = Metrics::new(&mut Registry::default(), &plan.pipeline, None);
+        let metrics = Metrics::new(&mut Registry::default(), &plan.pipeline, plan.ingest.as_ref().unwrap());
         let (sender, events) = mpsc::channel();
         let worker = Worker {
             sink: Arc::new(Sink::new(&plan, server)),

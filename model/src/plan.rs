@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::resource::{TimestampFormat, UnknownFields};
+use crate::resource::{Delivery, TimestampFormat, UnknownFields};
 use crate::types::ColumnType;
 
 /// The plan format this build writes. Readers accept it and the one before.
@@ -208,6 +208,9 @@ pub struct ClickHouseConnection {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ingest {
+    /// What was asked for and the table can hold.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// Rows per block at most, below 1,048,449 (one part per insert).
     pub max_rows: u64,
     /// Bytes of rows per block at most.

@@ -2,12 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource::Delivery;
+
 /// The answer of `GET /state` on the admin port.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IngestorState {
     /// Revision of the plan it runs.
     pub plan_revision: String,
+    /// How it stores blocks.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// It is a member of the consumer group.
     pub joined: bool,
     /// What stands between it and its work now, if anything; cleared when the
@@ -51,6 +56,8 @@ pub enum Reason {
     PlanRevisionMissing,
     /// SETTLE gave up.
     SettleFailed,
+    /// Blocks wait, for the server would forget their tokens too soon.
+    WindowExceeded,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]

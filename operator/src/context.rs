@@ -9,7 +9,7 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 
 use crate::controller::{Backoff, TakenClaims};
-use crate::external::clickhouse::ClickHouses;
+use crate::external::clickhouse::{ClickHouses, SelfTests};
 use crate::external::ingestors::Ingestors;
 use crate::external::kafka::Kafkas;
 use crate::metrics::Metrics;
@@ -26,6 +26,8 @@ pub struct Context {
     pub recorder: Recorder,
     pub kafkas: Kafkas,
     pub clickhouses: ClickHouses,
+    /// How servers deduplicate.
+    pub self_tests: SelfTests,
     pub ingestors: Ingestors,
     pub backoff: Backoff,
     pub metrics: Metrics,

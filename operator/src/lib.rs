@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Settings;
 use crate::context::Context;
 use crate::controller::{Backoff, TakenClaims};
-use crate::external::clickhouse::ClickHouses;
+use crate::external::clickhouse::{ClickHouses, SelfTests};
 use crate::external::ingestors::Ingestors;
 use crate::external::kafka::Kafkas;
 use crate::leader::Candidate;
@@ -68,6 +68,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         client,
         kafkas: Kafkas::default(),
         clickhouses: ClickHouses::default(),
+        self_tests: SelfTests::default(),
         ingestors: Ingestors::new().context("set up the HTTP client")?,
         backoff: Backoff::default(),
         metrics: metrics.clone(),

@@ -105,6 +105,19 @@ impl Block {
         data.as_chunks::<8>().0.iter().map(|ticks| i64::from_le_bytes(*ticks))
     }
 
+    /// Values of a column of whole numbers with a fixed width of two or eight
+    /// bytes; `None`: it is another.
+    pub fn numbers(&self, column: usize) -> Option<impl Iterator<Item = i64>> {
+        let part = self.parts.get(column)?;
+        let Shape::Fixed(width @ (2 | 8)) = part.shape else { return None };
+        let number = move |bytes: &[u8]| {
+            let mut wide = [0; 8];
+            wide[..width].copy_from_slice(bytes);
+            i64::from_le_bytes(wide)
+        };
+        Some(part.data.chunks_exact(width).map(number))
+    }
+
     /// The rows for which `keep` says so (one entry per row).
     #[must_use]
     pub fn filtered(&self, keep: &[bool]) -> Self {

@@ -4,7 +4,7 @@
 mod ages;
 
 use ages::Ages;
-use caudal_model::plan::PipelineId;
+use caudal_model::plan::{Ingest, PipelineId};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -29,6 +29,11 @@ struct ByClass {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDelivery {
+    delivery: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByPartition {
     partition: i32,
 }
@@ -46,6 +51,7 @@ pub struct Tally {
 /// Handles to everything counted.
 #[derive(Default)]
 pub struct Metrics {
+    delivery: Family<ByDelivery, Gauge>,
     messages: Counter,
     bytes: Counter,
     filtered: Counter,
@@ -57,6 +63,7 @@ pub struct Metrics {
     settled: Counter,
     resent: Counter,
     failures: Family<ByClass, Counter>,
+    held: Counter,
     insert: Seconds,
     freshness: Ages,
     lag_messages: Family<ByPartition, Gauge>,
@@ -78,9 +85,9 @@ impl Default for Seconds {
 }
 
 impl Metrics {
-    /// `freshness_within_ms`, the objective, becomes a bucket of its own.
-    pub fn new(registry: &mut Registry, pipeline: &PipelineId, freshness_within_ms: Option<u64>) -> Self {
-        let all = Self { freshness: Ages::new(freshness_within_ms), ..Self::default() };
+    /// The freshness objective becomes a bucket of its own.
+    pub fn new(registry: &mut Registry, pipeline: &PipelineId, ingest: &Ingest) -> Self {
+        let all = Self { freshness: Ages::new(ingest.freshness_within_ms), ..Self::default() };
         let labels = [
             ("namespace".into(), pipeline.namespace.clone().into()),
             ("pipeline".into(), pipeline.name.clone().into()),
@@ -94,6 +101,8 @@ impl Metrics {
         for class in Class::ALL {
             let _ = all.failures.get_or_create(&ByClass { class: class.name() });
         }
+        all.delivery.get_or_create(&ByDelivery { delivery: ingest.delivery.as_str() }).set(1);
+        registry.register("delivery", "How blocks are stored; always 1", all.delivery.clone());
         all.register_messages(registry);
         all.register_blocks(registry);
         all.register_partitions(registry);
@@ -126,6 +135,11 @@ impl Metrics {
         registry.register("block_bytes", "Bytes of blocks stored", self.block_bytes.clone());
         registry.register("blocks_settled", "Blocks stored by reading back", self.settled.clone());
         registry.register("inserts_resent", "Inserts sent again", self.resent.clone());
+        registry.register(
+            "inserts_held",
+            "Inserts that waited because the table would forget tokens too soon",
+            self.held.clone(),
+        );
         registry.register(
             "clickhouse_failures",
             "Requests to ClickHouse without a clean answer",
@@ -191,6 +205,10 @@ impl Metrics {
 
     pub fn resent(&self) {
         self.resent.inc();
+    }
+
+    pub fn held(&self) {
+        self.held.inc();
     }
 
     pub fn failed(&self, class: Class) {

@@ -1,5 +1,7 @@
 //! One partition's life: sealed block → intent → insert → record → completion.
 
+use caudal_model::resource::Delivery;
+
 use super::Outcome;
 use super::metadata::Promise;
 
@@ -18,6 +20,8 @@ pub enum Action {
     Insert(Promise),
     /// Begin with reading back.
     Settle(Promise),
+    /// Send until the answer is clean, with whatever else goes now.
+    Send(Promise),
     /// Everything is stored and dead-lettered: write the ledger row.
     Record(Promise, Outcome),
     /// The range is complete.
@@ -54,6 +58,9 @@ pub struct Machine {
     /// The ledger does not know the partition yet: its row comes first, so that
     /// offsets deleted later are not taken for a new pipeline.
     row_awaited: bool,
+    delivery: Delivery,
+    /// The open block is sent without an intent.
+    unguarded: bool,
 }
 
 impl Machine {
@@ -68,7 +75,15 @@ impl Machine {
             in_flight: None,
             reconcile_below,
             row_awaited: false,
+            delivery: Delivery::ExactlyOnce,
+            unguarded: false,
         }
+    }
+
+    /// At least once, blocks need no intent.
+    #[must_use]
+    pub fn delivering(self, delivery: Delivery) -> Self {
+        Self { delivery, ..self }
     }
 
     /// Commits nothing until the ledger has a first row.
@@ -85,7 +100,7 @@ impl Machine {
         self.committed
     }
 
-    /// The block promised and not completed.
+    /// The block promised, or sent without that, and not completed.
     pub fn open(&self) -> Option<Promise> {
         match self.stage {
             Stage::Free => None,
@@ -95,6 +110,11 @@ impl Machine {
             | Stage::Recording { promise }
             | Stage::Recorded { promise } => Some(promise),
         }
+    }
+
+    /// The open block, if it is written down.
+    pub fn intent(&self) -> Option<Promise> {
+        self.open().filter(|_| !self.unguarded)
     }
 
     /// Whether nothing is under way that could still be finished.
@@ -139,6 +159,8 @@ impl Machine {
     pub fn reopened(&mut self) -> Option<Promise> {
         let Stage::Storing { promise, stored: None, .. } = self.stage else { return None };
         self.stage = Stage::Found { promise };
+        // Its parts are promised, whatever was before.
+        self.unguarded = false;
         self.reconcile_below = self.reconcile_below.max(promise.next);
         Some(promise)
     }
@@ -168,7 +190,7 @@ impl Machine {
         if self.in_flight.is_some() || self.row_awaited {
             return None;
         }
-        let waiting = self.waiting.filter(|_| verified);
+        let waiting = self.waiting.filter(|_| verified && self.delivery == Delivery::ExactlyOnce);
         match self.stage {
             Stage::Promising { promise, .. } if verified => {
                 Some(Commit { offset: promise.first, promise: Some(promise) })
@@ -181,6 +203,16 @@ impl Machine {
         }
     }
 
+    /// The block that goes now without an intent, if there is one.
+    pub fn unguarded(&mut self, verified: bool) -> Option<Action> {
+        let free = self.stage == Stage::Free && self.settled_start && !self.row_awaited;
+        let goes = free && verified && self.delivery == Delivery::AtLeastOnce;
+        let promise = self.waiting.take_if(|_| goes)?;
+        self.unguarded = true;
+        self.store(promise, promise.dead_letters == 0);
+        Some(Action::Send(promise))
+    }
+
     /// What is committed, said once more: keeps the group's offsets from
     /// expiring, and proves that the partition is still ours.
     pub fn repeated(&self) -> Option<Commit> {
@@ -190,7 +222,7 @@ impl Machine {
         match self.stage {
             Stage::Free => Some(Commit { offset: self.committed, promise: None }),
             Stage::Found { promise } | Stage::Storing { promise, .. } | Stage::Recording { promise } => {
-                Some(Commit { offset: promise.first, promise: Some(promise) })
+                Some(Commit { offset: promise.first, promise: Some(promise).filter(|_| !self.unguarded) })
             }
             Stage::Promising { .. } | Stage::Recorded { .. } => None,
         }
@@ -211,6 +243,7 @@ impl Machine {
             Stage::Recorded { promise } if commit.offset == promise.next => {
                 self.committed = commit.offset;
                 self.stage = Stage::Free;
+                self.unguarded = false;
                 actions.push(Action::Completed(promise));
                 if commit.promise.is_some() {
                     actions.extend(self.promised());
@@ -232,9 +265,12 @@ impl Machine {
 
     fn send(&mut self, promise: Promise, settle: bool) -> Action {
         // How many dead letters a settled block has, its words may not tell.
-        let lettered = !settle && promise.dead_letters == 0;
-        self.stage = Stage::Storing { promise, stored: None, lettered };
+        self.store(promise, !settle && promise.dead_letters == 0);
         if settle { Action::Settle(promise) } else { Action::Insert(promise) }
+    }
+
+    fn store(&mut self, promise: Promise, lettered: bool) {
+        self.stage = Stage::Storing { promise, stored: None, lettered };
     }
 
     /// The rows of the open block are in the table.
@@ -474,6 +510,63 @@ mod tests {
         assert!(machine.takes_block(), "the commit on its way is about a");
     }
 
+    fn at_least_once() -> Machine {
+        Machine::at(0, false, 0).delivering(Delivery::AtLeastOnce)
+    }
+
+    #[test]
+    fn at_least_once_commits_an_offset_only_behind_rows_letters_and_ledger() {
+        let mut machine = at_least_once();
+        let (a, b) = (block(0, 10, 1), block(10, 15, 0));
+        machine.sealed(a);
+        assert_eq!(machine.wanted(true), None, "no intent");
+        assert_eq!(machine.unguarded(false), None, "its messages may be another topic's");
+        assert_eq!(machine.unguarded(true), Some(Action::Send(a)));
+        machine.sealed(b);
+        assert_eq!(machine.unguarded(true), None, "one at a time");
+        let idle = |offset| Some(Commit { offset, promise: None });
+        assert_eq!((machine.intent(), machine.repeated()), (None, idle(0)));
+        assert_eq!(machine.stored(Outcome::Clean), None);
+        assert_eq!(machine.lettered(), Some(Action::Record(a, Outcome::Clean)));
+        assert_eq!(machine.wanted(true), None);
+        machine.recorded();
+        assert_eq!(Some(commit(&mut machine)), idle(10));
+        assert_eq!(machine.commit_answered(), vec![Action::Completed(a)]);
+        assert_eq!(machine.unguarded(true), Some(Action::Send(b)));
+    }
+
+    #[test]
+    fn at_least_once_settles_an_intent_it_finds_and_goes_on_without() {
+        let (a, b) = (block(0, 10, 0), block(10, 15, 0));
+        let mut machine = at_least_once();
+        machine.found(a);
+        machine.rebuilt(a);
+        machine.sealed(b);
+        assert_eq!(machine.unguarded(true), None);
+        assert_eq!(commit(&mut machine), Commit { offset: 0, promise: Some(a) });
+        assert_eq!(machine.commit_answered(), vec![Action::Settle(a)]);
+        machine.stored(Outcome::Settled);
+        machine.lettered();
+        machine.recorded();
+        assert_eq!(commit(&mut machine), Commit { offset: 10, promise: None });
+        assert_eq!(machine.commit_answered(), vec![Action::Completed(a)]);
+        assert_eq!(machine.unguarded(true), Some(Action::Send(b)));
+    }
+
+    #[test]
+    fn at_least_once_sends_nothing_before_its_beginning_is_written_down() {
+        let a = block(7, 10, 0);
+        let mut machine = Machine::at(7, true, 0).delivering(Delivery::AtLeastOnce);
+        machine.await_row();
+        machine.sealed(a);
+        assert_eq!(machine.unguarded(true), None, "the ledger comes first");
+        machine.row_written();
+        assert_eq!(machine.unguarded(true), None, "then the position");
+        assert_eq!(commit(&mut machine), Commit { offset: 7, promise: None });
+        machine.commit_answered();
+        assert_eq!(machine.unguarded(true), Some(Action::Send(a)));
+    }
+
     /// Crashes after every step of one block and starts again from what the
     /// outside kept: commit, table, ledger. The block must end up complete, and
     /// an insert may happen only under a committed intent.
@@ -503,9 +596,11 @@ mod tests {
                 && alive()
                 && outside.commit(&mut machine);
 
-            let encoded = |promise| {
+            let encoded = |promise: Option<Promise>| {
                 let origin = Origin { plan: "p".into(), content: "c".into() };
-                Metadata { identity: identity.clone(), origin, born: 1, promise }.encode().into_bytes()
+                Metadata { identity: identity.clone(), origin, born: 1, word: promise.into() }
+                    .encode()
+                    .into_bytes()
             };
             let known = Known {
                 committed: outside.committed.map(|commit| (commit.offset, encoded(commit.promise))),

@@ -1,8 +1,8 @@
 //! Commit metadata ⇄ text: at most 512 bytes of ASCII, never empty.
 //!
 //! `caudal/1 intent topic=… pipeline=… table=… plan=… content=… born=… first=…
-//! next=… rows=… dead=… filtered=… nonce=…`, or `caudal/1 idle` with the first
-//! six.
+//! next=… rows=… dead=… filtered=… nonce=…`, or `caudal/1 idle` or `caudal/1
+//! unguarded` with the first six.
 
 use std::fmt::Write;
 
@@ -35,6 +35,32 @@ pub struct Promise {
     pub nonce: u128,
 }
 
+/// What may be in the table beyond the committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing.
+    Idle,
+    /// The rows of this block, and no others.
+    Intent(Promise),
+    /// Anything: blocks are sent without an intent.
+    Unguarded,
+}
+
+impl Word {
+    pub fn promise(self) -> Option<Promise> {
+        match self {
+            Self::Intent(promise) => Some(promise),
+            Self::Idle | Self::Unguarded => None,
+        }
+    }
+}
+
+impl From<Option<Promise>> for Word {
+    fn from(promise: Option<Promise>) -> Self {
+        promise.map_or(Self::Idle, Self::Intent)
+    }
+}
+
 /// Which plan made an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -52,7 +78,7 @@ pub struct Metadata {
     /// How many partitions the topic had when the group began: a partition
     /// beyond that came later and is read from its beginning.
     pub born: i32,
-    pub promise: Option<Promise>,
+    pub word: Word,
 }
 
 /// Metadata that this pipeline can't go on from.
@@ -66,14 +92,18 @@ pub enum NotOurs {
 
 impl Metadata {
     pub fn encode(&self) -> String {
-        let Self { identity, origin: Origin { plan, content }, born, promise } = self;
+        let Self { identity, origin: Origin { plan, content }, born, word } = self;
         let Identity { topic_id, pipeline, table_uuid } = identity;
-        let kind = if promise.is_some() { "intent" } else { "idle" };
+        let kind = match word {
+            Word::Idle => "idle",
+            Word::Intent(_) => "intent",
+            Word::Unguarded => "unguarded",
+        };
         let mut text = format!(
             "{MAGIC}{VERSION} {kind} topic={topic_id} pipeline={pipeline} table={table_uuid} \
              plan={plan} content={content} born={born}"
         );
-        if let Some(Promise { first, next, rows, dead_letters, filtered, nonce }) = promise {
+        if let Word::Intent(Promise { first, next, rows, dead_letters, filtered, nonce }) = word {
             let written = write!(
                 text,
                 " first={first} next={next} rows={rows} dead={dead_letters} filtered={filtered} nonce={nonce:032x}"
@@ -107,9 +137,10 @@ fn parse_fields(text: &str) -> Option<Metadata> {
     };
     let origin = Origin { plan: field("plan")?.to_owned(), content: field("content")?.to_owned() };
     let born = field("born")?.parse().ok()?;
-    let promise = match kind {
-        "idle" => None,
-        "intent" => Some(Promise {
+    let word = match kind {
+        "idle" => Word::Idle,
+        "unguarded" => Word::Unguarded,
+        "intent" => Word::Intent(Promise {
             first: field("first")?.parse().ok()?,
             next: field("next")?.parse().ok()?,
             rows: field("rows")?.parse().ok()?,
@@ -119,17 +150,17 @@ fn parse_fields(text: &str) -> Option<Metadata> {
         }),
         _ => return None,
     };
-    if promise.is_some_and(|promise| promise.first < 0 || promise.next <= promise.first) {
+    if word.promise().is_some_and(|promise| promise.first < 0 || promise.next <= promise.first) {
         return None;
     }
-    words.next().is_none().then_some(Metadata { identity, origin, born, promise })
+    words.next().is_none().then_some(Metadata { identity, origin, born, word })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn metadata(promise: Option<Promise>) -> Metadata {
+    fn metadata(word: Word) -> Metadata {
         Metadata {
             identity: Identity {
                 topic_id: "4L6g3nShT-eMCtK--X86sw".into(),
@@ -138,7 +169,7 @@ mod tests {
             },
             origin: Origin { plan: "0123456789".into(), content: "9876543210".into() },
             born: 6,
-            promise,
+            word,
         }
     }
 
@@ -152,16 +183,16 @@ mod tests {
             filtered: u64::MAX,
             nonce: u128::MAX,
         };
-        for promise in [None, Some(promise)] {
-            let text = metadata(promise).encode();
+        for word in [Word::Idle, Word::Unguarded, Word::Intent(promise)] {
+            let text = metadata(word).encode();
             assert!(text.len() <= MAX_BYTES && text.is_ascii(), "{text}");
-            assert_eq!(Metadata::parse(text.as_bytes()), Ok(metadata(promise)));
+            assert_eq!(Metadata::parse(text.as_bytes()), Ok(metadata(word)));
         }
     }
 
     #[test]
     fn tells_foreign_from_newer() {
-        let ours = metadata(None).encode();
+        let ours = metadata(Word::Idle).encode();
         for (text, expected) in [
             (String::new(), NotOurs::Foreign),
             ("leader=3".into(), NotOurs::Foreign),

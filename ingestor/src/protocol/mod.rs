@@ -7,7 +7,7 @@ mod settle;
 mod start;
 
 pub use machine::{Action, Commit, Machine};
-pub use metadata::{Identity, Metadata, NotOurs, Origin, Promise};
+pub use metadata::{Identity, Metadata, NotOurs, Origin, Promise, Word};
 pub use settle::{Settle, Step, Unit, Units, token};
 pub use start::{Known, Start, Stop, start};
 
@@ -18,4 +18,6 @@ pub enum Outcome {
     Clean,
     /// By SETTLE.
     Settled,
+    /// Sent again without a look: its rows may be there twice.
+    Repeated,
 }

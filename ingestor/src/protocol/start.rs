@@ -1,6 +1,6 @@
 //! What is known of an assigned partition → where and how to begin.
 
-use super::metadata::{Identity, Metadata, NotOurs, Origin, Promise};
+use super::metadata::{Identity, Metadata, NotOurs, Origin, Promise, Word};
 
 /// What is known of a partition when it is assigned.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,8 @@ pub struct Known {
     pub stored: Option<i64>,
     /// Rows stored within the range of the committed intent.
     pub stored_of_intent: u64,
-    /// We have owned the partition for as long as an older request can run.
+    /// We have owned the partition for as long as an older request can run; or
+    /// rows may be there twice, so that it does not matter.
     pub waited: bool,
 }
 
@@ -96,8 +97,13 @@ pub fn start(known: &Known, identity: &Identity, builds: impl Fn(&str) -> bool) 
         // Deleted and made again: other messages, other offsets.
         return Ok(known.certain(0, Start::Resume { position: 0, commit: true }));
     }
-    let Some(promise) = metadata.promise else {
-        return Ok(known.certain(offset, Start::Resume { position: offset, commit: false }));
+    let promise = match metadata.word {
+        Word::Intent(promise) => promise,
+        Word::Idle => return Ok(known.certain(offset, Start::Resume { position: offset, commit: false })),
+        // Nobody wrote down what was sent.
+        Word::Unguarded => {
+            return Ok(known.uncertain(Start::Resume { position: offset, commit: true }));
+        }
     };
     if promise.first != offset {
         // A tool moved the offset and kept the metadata.
@@ -130,7 +136,11 @@ mod tests {
     }
 
     fn metadata(identity: Identity, promise: Option<Promise>) -> Vec<u8> {
-        Metadata { identity, origin: origin(), born: 1, promise }.encode().into_bytes()
+        word(identity, promise.into())
+    }
+
+    fn word(identity: Identity, word: Word) -> Vec<u8> {
+        Metadata { identity, origin: origin(), born: 1, word }.encode().into_bytes()
     }
 
     fn known(committed: Option<(i64, Vec<u8>)>) -> Known {
@@ -164,6 +174,12 @@ mod tests {
         // The ledger may stand exactly at the position, not beyond it.
         assert_eq!(decide(&Known { ledger: Some(10), ..idle.clone() }), Ok(resume));
         assert_eq!(after_waiting(&Known { stored: Some(12), ..idle }), Ok(resume));
+    }
+
+    #[test]
+    fn behind_a_position_without_intents_anything_may_be_under_way() {
+        let unguarded = known(Some((10, word(ours(), Word::Unguarded))));
+        assert_eq!(after_waiting(&unguarded), Ok(Start::Resume { position: 10, commit: true }));
     }
 
     #[test]

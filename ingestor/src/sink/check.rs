@@ -1,16 +1,19 @@
 //! Is the table the one the plan names, with the columns we send?
 
+use caudal_model::ddl::deduplication_window;
 use serde::Deserialize;
 
 use super::{Connection, Form, Sink, SinkError};
 
-/// What SETTLE needs to know of the table.
+/// What SETTLE and the window need to know of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFacts {
     /// Empty without `PARTITION BY`: then every block is one unit.
     pub partition_key: String,
     /// The moment at which a row expires, if that is one plain expression.
     pub ttl: Option<String>,
+    /// How many insert tokens it remembers, if it says so.
+    pub window: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +73,13 @@ impl Sink {
                 Some(_) => {}
             }
         }
-        Ok(TableFacts { ttl: ttl(&row.engine_full), partition_key: row.partition_key })
+        let facts = TableFacts {
+            ttl: ttl(&row.engine_full),
+            window: deduplication_window(&row.engine_full),
+            partition_key: row.partition_key,
+        };
+        self.window.learn(&facts);
+        Ok(facts)
     }
 }
 

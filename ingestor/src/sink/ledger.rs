@@ -95,6 +95,7 @@ impl Sink {
                 outcome: match row.outcome {
                     Outcome::Clean => "Clean",
                     Outcome::Settled => "Settled",
+                    Outcome::Repeated => "Repeated",
                 },
             };
             serde_json::to_writer(&mut body, &wire)

@@ -8,8 +8,10 @@ mod http;
 mod lease;
 mod ledger;
 mod read_back;
+mod send;
 mod store;
 mod tls;
+mod window;
 
 use check::TableFacts;
 pub use error::{Class, Refusals, SinkError};
@@ -28,6 +30,7 @@ use tokio::sync::Semaphore;
 
 use crate::block::Layout;
 use crate::fail;
+use window::{Full, Window};
 
 /// Blocks on the wire at the same time: enough to keep the server busy while
 /// answers travel, few enough to leave it alone with its merges.
@@ -54,6 +57,7 @@ pub struct Sink {
     table_uuid: String,
     /// Who may send a block or read one back now.
     turns: Semaphore,
+    pub window: Window,
 }
 
 /// The columns of a block, and the statement that inserts it.
@@ -83,6 +87,7 @@ impl Sink {
             source: plan.source.source_id(),
             table_uuid: plan.sink.table_uuid.clone(),
             turns: Semaphore::new(CONCURRENT_BLOCKS),
+            window: Window::new(longest_request()),
         }
     }
 }

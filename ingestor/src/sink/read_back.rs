@@ -56,6 +56,8 @@ pub struct Asked {
     pub committed: Option<i64>,
     /// The range of its intent, if it carries one.
     pub intent: Option<(i64, i64)>,
+    /// Whether the highest stored offset is wanted.
+    pub height: bool,
     /// Whether the stored offsets are wanted one by one.
     pub runs: bool,
 }
@@ -156,7 +158,11 @@ impl Sink {
                 ledger.iter().find(|(partition, _)| *partition == one.partition).map(|(_, end)| *end);
             // Without a commit the position is the ledger's.
             let from = one.committed.or(ledger).unwrap_or(0);
-            let mut stored = self.stored_from(connection, one, from).await?;
+            let mut stored = if one.height || one.intent.is_some() {
+                self.stored_from(connection, one, from).await?
+            } else {
+                Stored { partition: one.partition, ..Stored::default() }
+            };
             stored.ledger = ledger;
             if one.runs {
                 let until = from.saturating_add_unsigned(fail::limit("CAUDAL_RUNS_WINDOW", RUNS_WINDOW));

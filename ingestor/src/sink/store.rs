@@ -9,7 +9,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::lease::{Lease, Revoked};
 use super::read_back::RowUnit;
-use super::{Connection, Form, MAX_EXECUTION_SECONDS, Sink, SinkError, TableFacts, longest_request};
+use super::{Connection, Form, Full, MAX_EXECUTION_SECONDS, Sink, SinkError, TableFacts, longest_request};
 use crate::block::Block;
 use crate::fail;
 use crate::protocol::{Outcome, Promise, Settle, Step, token};
@@ -25,6 +25,8 @@ pub enum Report {
     Resent,
     /// One clean insert took so long.
     Inserted(Duration),
+    /// It waits until the table may be given more tokens.
+    Held(String),
 }
 
 /// How it ended.
@@ -97,6 +99,7 @@ impl Store<'_> {
         let mut refusals = 0;
         let mut state = Settle::default();
         loop {
+            self.room(report).await?;
             // Whoever waits for anything waits without a turn.
             let failed = match self.turn().await? {
                 Err(error) => error,
@@ -138,6 +141,21 @@ impl Store<'_> {
             }
             self.lease.sleep(backoff.next()).await?;
         }
+    }
+
+    /// Waits until the table may be given the block's tokens (rule 5). Every
+    /// attempt is counted: it sends once at most.
+    async fn room(&self, report: &mut impl FnMut(Report)) -> Result<(), Revoked> {
+        let window = &self.sink.window;
+        let tokens = window.tokens(self.form, self.block);
+        let mut held = false;
+        while let Err(Full { wait, message }) = window.take(tokens, Instant::now()) {
+            if !std::mem::replace(&mut held, true) {
+                report(Report::Held(message));
+            }
+            self.lease.sleep(wait.clamp(Duration::from_millis(10), Duration::from_secs(1))).await?;
+        }
+        Ok(())
     }
 
     /// Nothing may wait between this and the request.
@@ -196,7 +214,7 @@ impl Store<'_> {
     async fn missing(&self, connection: &mut Connection, expired: bool) -> Result<Missing, SinkError> {
         let rows = self.block.rows() as u64;
         // The name may by now belong to another table.
-        let TableFacts { partition_key, ttl } = self.sink.check_table(connection, self.form).await?;
+        let TableFacts { partition_key, ttl, .. } = self.sink.check_table(connection, self.form).await?;
         let asked = Instant::now();
         let stored = self.sink.read_back(connection, self.partition, &self.promise).await?;
         let count: u64 = stored.iter().map(|unit| unit.rows).sum();

@@ -47,8 +47,15 @@ const BATCH: usize = 512;
 
 /// What the asynchronous side is asked. `epoch` comes back with the answer.
 pub enum Job {
-    /// What do table and ledger know of these partitions?
-    Prepare { epoch: usize, membership: Arc<Lease>, form: Arc<Form>, asked: Vec<Asked> },
+    /// What do table and ledger know of these partitions? `share`: how many of
+    /// the topic's are ours, and all.
+    Prepare {
+        epoch: usize,
+        membership: Arc<Lease>,
+        form: Arc<Form>,
+        asked: Vec<Asked>,
+        share: (usize, usize),
+    },
     /// Get this block into the table.
     Store {
         epoch: usize,
@@ -60,8 +67,20 @@ pub enum Job {
         effort: Effort,
         lease: Arc<Lease>,
     },
+    /// Get these blocks into the table, once or more often; all have one form.
+    Send { epoch: usize, membership: Arc<Lease>, blocks: Vec<Unsent> },
     /// Write these rows into the ledger, each under its partition's lease.
     Record { epoch: usize, membership: Arc<Lease>, rows: Vec<Unrecorded> },
+}
+
+/// A block of a partition that needs no intent.
+#[derive(Clone)]
+pub struct Unsent {
+    pub partition: i32,
+    pub block: Arc<Block>,
+    pub form: Arc<Form>,
+    /// Refusals of its values until it is given up; `None`: never.
+    pub attempts: Option<u32>,
 }
 
 /// A ledger row on its way, under the lease of its partition.
@@ -100,6 +119,11 @@ pub enum Event {
         partition: Option<i32>,
         class: Class,
         refused: bool,
+        message: String,
+    },
+    /// The partition's block waits until the table may be given more tokens.
+    Held {
+        partition: i32,
         message: String,
     },
     /// It works again.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use caudal_model::plan::StartFrom;
+use caudal_model::resource::Delivery;
 
 use super::Context;
 use crate::kafka::{Code, Committed, Consumer, KafkaError};
@@ -58,7 +59,9 @@ pub fn find(context: &Context, consumer: &Consumer, assigned: &[i32]) -> Result<
 }
 
 /// What to ask ClickHouse about.
-pub fn questions(found: &Found, runs: bool) -> Vec<Asked> {
+pub fn questions(found: &Found, delivery: Delivery, runs: bool) -> Vec<Asked> {
+    // Where rows may be there twice, nobody needs to know which are.
+    let once = delivery == Delivery::ExactlyOnce;
     found
         .assigned
         .iter()
@@ -68,14 +71,15 @@ pub fn questions(found: &Found, runs: bool) -> Vec<Asked> {
                 partition: one.partition,
                 committed: one.offset,
                 intent: promise.map(|promise| (promise.first, promise.next)),
-                runs,
+                height: once,
+                runs: once && runs,
             }
         })
         .collect()
 }
 
 fn intent(committed: &Committed) -> Option<Promise> {
-    Metadata::parse(&committed.metadata).ok().and_then(|metadata| metadata.promise)
+    Metadata::parse(&committed.metadata).ok().and_then(|metadata| metadata.word.promise())
 }
 
 /// Kafka's and ClickHouse's word on one partition.

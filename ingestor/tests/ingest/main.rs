@@ -6,6 +6,7 @@ mod basics;
 mod beginnings;
 mod chaos;
 mod crashes;
+mod delivery;
 mod encryption;
 mod faults;
 mod fields;

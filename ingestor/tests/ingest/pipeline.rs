@@ -11,7 +11,7 @@ use caudal_model::plan::{
     self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, Plan, SecurityProtocol, StartFrom,
 };
-use caudal_model::resource::{Engine, UnknownFields};
+use caudal_model::resource::{Delivery, Engine, UnknownFields};
 use caudal_model::state::IngestorState;
 use caudal_testbed::clickhouse::INGEST;
 use caudal_testbed::wait;
@@ -30,6 +30,7 @@ pub struct Pipeline {
 /// What differs between tests.
 pub struct Spec {
     pub fields: Vec<Field>,
+    pub delivery: Delivery,
     pub unknown_fields: UnknownFields,
     pub partitions: i32,
     pub partition_by: Option<PartitionBy>,
@@ -45,6 +46,7 @@ impl Default for Spec {
     fn default() -> Self {
         Self {
             fields: vec![field("id", "Int64"), field("text", "String")],
+            delivery: Delivery::ExactlyOnce,
             unknown_fields: UnknownFields::Ignore,
             partitions: 1,
             partition_by: None,
@@ -106,6 +108,7 @@ impl Pipeline {
                 order_by: Vec::new(),
             },
             ingest: Some(Ingest {
+                delivery: spec.delivery,
                 max_rows: spec.max_rows,
                 max_bytes: 32 << 20,
                 flush_delay_ms: spec.flush_delay_ms,

@@ -26,6 +26,8 @@ pub struct Proxy {
     mode: Arc<Mutex<Mode>>,
     /// How often something was cut or refused.
     faults: Arc<AtomicU32>,
+    /// How often a request was kept from moving.
+    frozen: Arc<AtomicU32>,
 }
 
 impl Proxy {
@@ -34,16 +36,16 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mode = Arc::new(Mutex::new(Mode::Pass));
-        let faults = Arc::new(AtomicU32::new(0));
-        let (shared, counted) = (mode.clone(), faults.clone());
+        let (faults, frozen) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (shared, counted, kept) = (mode.clone(), faults.clone(), frozen.clone());
         std::thread::spawn(move || {
             for outside in listener.incoming().flatten() {
                 let Ok(inside) = TcpStream::connect(("127.0.0.1", target)) else { continue };
-                let link = Link { mode: shared.clone(), faults: counted.clone(), insert: Arc::default() };
-                link.start(outside, inside);
+                let (mode, faults, frozen) = (shared.clone(), counted.clone(), kept.clone());
+                Link { mode, faults, frozen, insert: Arc::default() }.start(outside, inside);
             }
         });
-        Self { port, mode, faults }
+        Self { port, mode, faults, frozen }
     }
 
     pub fn url(&self) -> String {
@@ -52,6 +54,10 @@ impl Proxy {
 
     pub fn set(&self, mode: Mode) {
         *self.mode.lock().unwrap() = mode;
+    }
+
+    pub fn frozen(&self) -> u32 {
+        self.frozen.load(Ordering::Relaxed)
     }
 
     pub fn faults(&self) -> u32 {
@@ -63,6 +69,7 @@ impl Proxy {
 struct Link {
     mode: Arc<Mutex<Mode>>,
     faults: Arc<AtomicU32>,
+    frozen: Arc<AtomicU32>,
     /// The last request on this connection is an insert of a block.
     insert: Arc<Mutex<bool>>,
 }
@@ -93,6 +100,9 @@ impl Link {
     /// Passes `bytes` on as the mode says; `false`: the connection breaks.
     fn pass(&self, bytes: &[u8], from: &mut &TcpStream, to: &mut &TcpStream, request: bool) -> bool {
         let insert = *self.insert.lock().unwrap();
+        if request && *self.mode.lock().unwrap() == Mode::Frozen {
+            self.frozen.fetch_add(1, Ordering::Relaxed);
+        }
         while *self.mode.lock().unwrap() == Mode::Frozen {
             std::thread::sleep(Duration::from_millis(10));
         }

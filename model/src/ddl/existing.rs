@@ -34,10 +34,20 @@ impl ExistingTable {
     /// A setting of the table's own; what the server's configuration gives is
     /// not among them.
     fn setting(&self, name: &str) -> Option<&str> {
-        let (_, settings) = self.engine_full.rsplit_once(" SETTINGS ")?;
-        let mut pairs = settings.split(", ").filter_map(|pair| pair.split_once(" = "));
-        pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+        setting(&self.engine_full, name)
     }
+}
+
+/// A setting in `system.tables`' `engine_full`.
+fn setting<'a>(engine_full: &'a str, name: &str) -> Option<&'a str> {
+    let (_, settings) = engine_full.rsplit_once(" SETTINGS ")?;
+    let mut pairs = settings.split(", ").filter_map(|pair| pair.split_once(" = "));
+    pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+}
+
+/// How many tokens a table of this `engine_full` remembers, as far as it says so.
+pub fn deduplication_window(engine_full: &str) -> Option<u64> {
+    setting(engine_full, WINDOW)?.parse().ok()
 }
 
 /// A column to add, by [`super::add_column`], in the order given.
@@ -144,14 +154,28 @@ fn expect_wanted(column: &ExistingColumn, spec: &TableSpec) -> Result<(), Incomp
     }
 }
 
-/// Whether engine, sorting key and partition key are what the spec wants.
+/// Engines that keep rows as they come, so that what is there can be counted.
+const PLAIN: [&str; 2] = ["MergeTree", "ReplicatedMergeTree"];
+/// Engines of tables that pass rows on.
+const PASSING: [&str; 3] = ["Distributed", "Buffer", "Null"];
+
+/// Whether engine, sorting key and partition key are what the spec wants. A
+/// table that somebody else made may have any engine that takes rows; the keys
+/// of those that merge or pass rows on are their own affair.
 pub fn check_table(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Incompatible> {
-    if existing.engine != spec.engine.as_str() {
-        return Err(Incompatible(format!(
-            "the table's engine is {}, not {}: use another table",
-            existing.engine,
-            spec.engine.as_str()
-        )));
+    let engine = existing.engine.as_str();
+    let (right, wanted) = if spec.existing {
+        let takes_rows = engine.ends_with("MergeTree") || PASSING.contains(&engine);
+        (takes_rows, format!("use a table of a MergeTree engine, or of {}", PASSING.join(", ")))
+    } else {
+        let wanted = spec.engine.as_str();
+        (engine == wanted, format!("not {wanted}: use another table"))
+    };
+    if !right {
+        return Err(Incompatible(format!("the table's engine is {engine}; {wanted}")));
+    }
+    if !PLAIN.contains(&engine) {
+        return Ok(());
     }
     let sorting_key = spec.sorting_key().collect::<Vec<_>>().join(", ");
     if plain(&existing.sorting_key) != sorting_key {
@@ -171,10 +195,60 @@ pub fn check_table(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Inc
     Ok(())
 }
 
-/// Whether a table that somebody else made can hold every row exactly once:
-/// it must remember tokens, keep what it confirmed, and feed nothing else.
-pub fn check_guarantees(existing: &ExistingTable, spec: &TableSpec) -> Result<(), Incompatible> {
-    let window = existing.setting(WINDOW).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+/// What keeps rows from being there exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Engine,
+    MaterializedView,
+    Settings,
+}
+
+/// An obstacle, and what would remove it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downgrade {
+    pub obstacle: Obstacle,
+    pub message: String,
+}
+
+/// Why a table can't hold every row exactly once: it must keep rows as they
+/// come, feed nothing else, remember tokens, and keep what it confirmed.
+pub fn downgrades(existing: &ExistingTable, spec: &TableSpec) -> Vec<Downgrade> {
+    let engine = existing.engine.as_str();
+    let table = quote_table(&spec.database, &spec.table);
+    if engine != "MergeTree" {
+        let why = match engine {
+            "Buffer" => "keeps rows in memory, and loses them when the server dies",
+            _ if PASSING.contains(&engine) => "passes rows on, so that what is stored can't be counted",
+            _ if PLAIN.contains(&engine) => "has replicas, for which exactly once is not there yet",
+            _ => "merges rows, so that what was stored can't be counted",
+        };
+        let message = format!("the table's engine {engine} {why}: use a MergeTree table");
+        return vec![Downgrade { obstacle: Obstacle::Engine, message }];
+    }
+    let mut found: Vec<_> = existing
+        .views
+        .iter()
+        .map(|view| Downgrade {
+            obstacle: Obstacle::MaterializedView,
+            message: format!(
+                "the materialized view {view} is filled from {table}, and may take rows twice that the table takes once, \
+                 or not at all: drop it, or fill it from another table"
+            ),
+        })
+        .collect();
+    let missing = missing_settings(existing, spec);
+    if !missing.is_empty() {
+        let message = format!(
+            "{table} forgets tokens or rows too soon: run ALTER TABLE {table} MODIFY SETTING {}",
+            missing.join(", ")
+        );
+        found.push(Downgrade { obstacle: Obstacle::Settings, message });
+    }
+    found
+}
+
+fn missing_settings(existing: &ExistingTable, spec: &TableSpec) -> Vec<String> {
+    let window = deduplication_window(&existing.engine_full).unwrap_or_default();
     let mut missing = Vec::new();
     if window < spec.deduplication_window {
         missing.push(format!("{WINDOW} = {}", spec.deduplication_window));
@@ -185,20 +259,7 @@ pub fn check_guarantees(existing: &ExistingTable, spec: &TableSpec) -> Result<()
             missing.push(setting.to_owned());
         }
     }
-    if !missing.is_empty() {
-        return Err(Incompatible(format!(
-            "the table can't hold every row exactly once as it is: run ALTER TABLE {} MODIFY SETTING {}",
-            quote_table(&spec.database, &spec.table),
-            missing.join(", ")
-        )));
-    }
-    match existing.views.first() {
-        None => Ok(()),
-        Some(view) => Err(Incompatible(format!(
-            "the materialized view {view} is filled from the table, and would take rows twice that the table takes once: \
-             drop it, or use another table"
-        ))),
-    }
+    missing
 }
 
 /// The server quotes an identifier only where it must.

@@ -6,12 +6,13 @@ mod ledger;
 mod table;
 
 pub use existing::{
-    AddColumn, ExistingColumn, ExistingTable, Incompatible, check_guarantees, check_table, schema_changes,
+    AddColumn, Downgrade, ExistingColumn, ExistingTable, Incompatible, Obstacle, check_table,
+    deduplication_window, downgrades, schema_changes,
 };
 pub use ledger::{LEDGER_COLUMNS, LedgerSpec, create_ledger};
 pub use table::{
-    DEDUPLICATION_WINDOW, METADATA_COLUMNS, METADATA_PREFIX, PartitionBy, TableSpec, Ttl, add_column,
-    add_key_index, column_type, create_table,
+    DEDUPLICATION_WINDOW, METADATA_COLUMNS, METADATA_PREFIX, PartitionBy, SCRATCH_PREFIX, TableSpec, Ttl,
+    add_column, add_key_index, column_type, create_scratch, create_table,
 };
 
 /// A column that Caudal itself adds.

@@ -199,6 +199,19 @@ pub fn create_table(spec: &TableSpec) -> String {
     clauses.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
+/// Names of scratch tables begin so.
+pub const SCRATCH_PREFIX: &str = "caudal_self_test_";
+
+/// A table with one ClickHouse partition per value of its one column, `unit`.
+pub fn create_scratch(database: &str, table: &str, comment: &str) -> String {
+    format!(
+        "CREATE TABLE {} (`unit` UInt8) ENGINE = MergeTree PARTITION BY `unit` ORDER BY `unit` \
+         SETTINGS {WINDOW} = 100, {DURABLE} COMMENT {}",
+        quote_table(database, table),
+        quote_string(comment)
+    )
+}
+
 /// Adds one column in its place; nothing happens where it is already there.
 pub fn add_column(database: &str, table: &str, add: &super::AddColumn) -> String {
     let place = match &add.after {

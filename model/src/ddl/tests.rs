@@ -230,22 +230,46 @@ fn table_of(settings: &str) -> ExistingTable {
 
 #[test]
 fn a_table_that_can_not_hold_rows_exactly_once_is_told_how_to() {
-    let check = |settings: &str| {
-        check_guarantees(&table_of(settings), &spec()).map_err(|Incompatible(message)| message)
+    let found = |table: &ExistingTable| downgrades(table, &spec());
+    let settings = |settings: &str| {
+        let found = found(&table_of(settings));
+        assert!(found.iter().all(|one| one.obstacle == Obstacle::Settings) && found.len() < 2);
+        found.first().map(|one| one.message.clone()).unwrap_or_default()
     };
-    assert_eq!(check(&format!("SETTINGS {SETTINGS}")), Ok(()));
-    let message = check("").unwrap_err();
+    assert_eq!(settings(&format!("SETTINGS {SETTINGS}")), "");
+    let message = settings("");
     let all = "ALTER TABLE `shop`.`orders` MODIFY SETTING non_replicated_deduplication_window = 10000, \
                fsync_after_insert = 1, fsync_part_directory = 1";
     assert!(message.contains(all), "{message}");
     let small = SETTINGS.replace("10000", "100").replace("directory = 1", "directory = 0");
-    let message = check(&format!("SETTINGS {small}")).unwrap_err();
+    let message = settings(&format!("SETTINGS {small}"));
     let some = "MODIFY SETTING non_replicated_deduplication_window = 10000, fsync_part_directory = 1";
     assert!(message.ends_with(some), "{message}");
     let mut viewed = table_of(&format!("SETTINGS {SETTINGS}"));
-    viewed.views = vec!["shop.totals".into()];
-    let Incompatible(message) = check_guarantees(&viewed, &spec()).unwrap_err();
-    assert!(message.contains("view shop.totals"), "{message}");
+    viewed.views = vec!["shop.totals".into(), "shop.days".into()];
+    let obstacles: Vec<_> = found(&viewed).into_iter().map(|one| one.obstacle).collect();
+    assert_eq!(obstacles, [Obstacle::MaterializedView; 2]);
+    assert!(found(&viewed)[0].message.contains("view shop.totals"));
+    for engine in ["ReplacingMergeTree", "ReplicatedMergeTree", "Distributed", "Buffer", "Null"] {
+        let other = ExistingTable { engine: engine.into(), ..table_of("") };
+        let [Downgrade { obstacle: Obstacle::Engine, message }] = &found(&other)[..] else {
+            panic!("{engine}")
+        };
+        assert!(message.contains(engine), "{message}");
+    }
+}
+
+#[test]
+fn a_table_that_was_there_may_have_any_engine_that_takes_rows() {
+    let check = |engine: &str| {
+        let table = ExistingTable { engine: engine.into(), sorting_key: "id".into(), ..table_of("") };
+        check_table(&table, &TableSpec { existing: true, ..spec() }).map_err(|error| error.to_string())
+    };
+    for engine in ["ReplacingMergeTree", "ReplicatedSummingMergeTree", "Distributed", "Null", "Buffer"] {
+        assert_eq!(check(engine), Ok(()));
+    }
+    assert!(check("View").unwrap_err().contains("engine is View"));
+    assert!(check("MergeTree").unwrap_err().contains("sorted by (id)"));
 }
 
 #[test]

@@ -17,10 +17,12 @@ pub use workload::{ApiSettings, IngestSettings, counted_memory, flush_delay, lar
 use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;
 use crate::plan::{
-    self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, IsolationLevel,
+    self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
     KafkaConnection, KafkaSource, PipelineId, Plan, StartFrom,
 };
-use crate::resource::{DataPipeline, DeletionPolicy, Engine, FreshnessObjective, Resolved, UnknownFields};
+use crate::resource::{
+    DataPipeline, DeletionPolicy, Delivery, Engine, FreshnessObjective, Resolved, UnknownFields,
+};
 
 /// Something in the resource or the fleet configuration that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +80,8 @@ pub struct Facts {
     pub cluster_id: String,
     pub topic_id: String,
     pub table_uuid: String,
+    /// What the table can hold, of what was asked for.
+    pub delivery: Delivery,
 }
 
 /// Addresses of both sides, from the fleet configuration and the Secrets.
@@ -192,7 +196,7 @@ impl Resolution {
                 ledger_table: self.ledger_table(),
                 order_by: identity.order_by.clone(),
             },
-            ingest: Some(self.ingest.plan.clone()),
+            ingest: Some(Ingest { delivery: facts.delivery, ..self.ingest.plan.clone() }),
             api: self.api.as_ref().map(|api| api.plan.clone()),
         }
     }

@@ -356,7 +356,12 @@ fn the_plan_holds_what_pods_need() {
         },
         clickhouse: ClickHouseConnection { url: "http://clickhouse:8123".into() },
     };
-    let facts = Facts { cluster_id: "cluster".into(), topic_id: "topic".into(), table_uuid: "table".into() };
+    let facts = Facts {
+        cluster_id: "cluster".into(),
+        topic_id: "topic".into(),
+        table_uuid: "table".into(),
+        delivery: Delivery::AtLeastOnce,
+    };
     let plan = resolution.plan(&addresses, &facts);
     assert_eq!(plan.source.start_from, StartFrom::Timestamp { timestamp_ms: 1000 });
     assert_eq!(plan.sink.ledger_table, "card_events__ledger");

@@ -88,6 +88,7 @@ pub(super) fn ingest(spec: &DataPipelineSpec, defaults: &Defaults) -> Result<Ing
     let (Some(within), true) = (within, found.is_empty()) else { return Err(found) };
     Ok(IngestSettings {
         plan: plan::Ingest {
+            delivery: ingest.delivery,
             max_rows,
             max_bytes,
             flush_delay_ms: milliseconds(flush_delay(within)),

@@ -13,6 +13,11 @@ pub struct Ingest {
     #[serde(default = "super::one")]
     #[schemars(range(min = 1, max = 1000))]
     pub replicas: i32,
+    /// `ExactlyOnce`: every message becomes a row once, whatever dies. `AtLeastOnce` is cheaper: one insert for all
+    /// partitions instead of one each, and rows may be there twice after a failure. Where the table can't hold rows
+    /// exactly once, delivery is at least once, and the condition DeliveryDowngraded says why.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// How large blocks grow. Their delay follows from the freshness objective.
     #[serde(default)]
     pub batch: Batch,
@@ -23,7 +28,29 @@ pub struct Ingest {
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { replicas: super::one(), batch: Batch::default(), resources: None }
+        Self {
+            replicas: super::one(),
+            delivery: Delivery::default(),
+            batch: Batch::default(),
+            resources: None,
+        }
+    }
+}
+
+/// How often a message becomes a row.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    #[default]
+    ExactlyOnce,
+    AtLeastOnce,
+}
+
+impl Delivery {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "ExactlyOnce",
+            Self::AtLeastOnce => "AtLeastOnce",
+        }
     }
 }
 

@@ -43,8 +43,9 @@ pub struct ClickHouseSink {
     /// The table's engine. Fixed once the pipeline exists.
     #[serde(default)]
     pub engine: Engine,
-    /// Uses a table that is already there: it is checked, but never altered and never dropped. It must be able to hold
-    /// every row exactly once; a condition says which settings it lacks. Fixed once the pipeline exists.
+    /// Uses a table that is already there: it is checked, but never altered and never dropped. Where it
+    /// can't hold every row exactly once (settings, engine, views), delivery is at least once and a condition says what
+    /// helps. Fixed once the pipeline exists.
     #[serde(default)]
     pub existing_table: bool,
 }

@@ -49,6 +49,12 @@ use super::{Api, DeadLetter, Ingest, Schema, Sink, Slo, Source};
         description = "Ingestor pods."
     ),
     printcolumn(
+        name = "Delivery",
+        type_ = "string",
+        json_path = ".status.delivery",
+        description = "How often a message becomes a row."
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",

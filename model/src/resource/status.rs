@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::Delivery;
+
 /// What the operator found and did.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -12,14 +14,18 @@ pub struct DataPipelineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// Ready sums up TopicReady, TableReady, ConsumersReady and APIReady; Paused, ReconciliationPaused and DefaultsDiffer
-    /// tell what else matters. Messages say what to do next.
+    /// Ready sums up TopicReady, TableReady, ConsumersReady and APIReady; Paused, ReconciliationPaused, DefaultsDiffer
+    /// and DeliveryDowngraded tell what else matters. Messages say what to do next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
     /// What the pipeline is connected to, resolved once and kept: a changed default never points it elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
+    /// How often a message becomes a row: what the spec asks for, or less where the table can't hold that; then the
+    /// condition DeliveryDowngraded says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     /// The consumers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest: Option<IngestStatus>,
@@ -95,7 +101,7 @@ pub struct Resolved {
     /// The table, in the database.
     #[schemars(length(max = 64))]
     pub table: String,
-    /// The table's engine.
+    /// The engine of a table that Caudal makes.
     #[schemars(length(max = 64))]
     pub engine: String,
     /// Fields that rows are sorted by.

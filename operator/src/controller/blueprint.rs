@@ -38,6 +38,7 @@ impl Mounts {
                 cluster_id: kafka.cluster_id.clone(),
                 topic_id: kafka.topic.topic_id.clone(),
                 table_uuid: clickhouse.table_uuid.clone(),
+                delivery: clickhouse.delivery(resolution),
             };
             let plan = resolution.plan(&addresses, &facts);
             return Some(Self {

@@ -90,6 +90,7 @@ mod tests {
     fn ingestor(partitions: Option<Vec<PartitionState>>) -> Ingestor {
         let state = partitions.map(|partitions| IngestorState {
             plan_revision: "new".into(),
+            delivery: caudal_model::resource::Delivery::ExactlyOnce,
             joined: true,
             trouble: None,
             partitions,

@@ -1,5 +1,6 @@
 //! Findings → conditions, and which of them changed. Pure.
 
+use caudal_model::resource::Delivery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -14,6 +15,7 @@ pub const API_READY: &str = "APIReady";
 pub const PAUSED: &str = "Paused";
 pub const RECONCILIATION_PAUSED: &str = "ReconciliationPaused";
 pub const DEFAULTS_DIFFER: &str = "DefaultsDiffer";
+pub const DELIVERY_DOWNGRADED: &str = "DeliveryDowngraded";
 pub const DELETION_BLOCKED: &str = "DeletionBlocked";
 
 /// Kubernetes allows 32 KiB; nobody reads that much.
@@ -60,11 +62,21 @@ pub struct Findings {
     pub consumers: Finding,
     /// Absent without `spec.api`.
     pub api: Option<Finding>,
+    /// Absent when nobody looked.
+    pub delivery: Option<Delivered>,
     pub paused: bool,
     pub reconciliation_paused: bool,
     /// Recorded values that win over what the defaults say now.
     pub differences: Option<String>,
     pub deletion_blocked: Option<Problem>,
+}
+
+/// How often messages become rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    pub delivery: Delivery,
+    /// Why that is less than the spec asks for.
+    pub downgrade: Option<Problem>,
 }
 
 impl Findings {
@@ -110,7 +122,8 @@ pub fn conditions(
     let observed = if spec.is_some() { generation } else { of_parts.unwrap_or(generation) };
     board.set_of(observed, READY, ready.0, &ready.1, &ready.2);
     board.conditions.rotate_right(1);
-    let Findings { paused, reconciliation_paused, differences, deletion_blocked, .. } = findings;
+    let Findings { delivery, paused, reconciliation_paused, differences, deletion_blocked, .. } = findings;
+    board.downgrade(delivery.as_ref());
     if *paused {
         board.is_true(
             PAUSED,
@@ -178,6 +191,22 @@ impl Board<'_> {
         }
     }
 
+    /// Shown from the first downgrade on, so that its end shows, too.
+    fn downgrade(&mut self, delivered: Option<&Delivered>) {
+        let known = find(self.before, DELIVERY_DOWNGRADED);
+        match (delivered, known) {
+            (Some(Delivered { downgrade: Some(Problem { reason, message }), .. }), _) => {
+                self.is_true(DELIVERY_DOWNGRADED, *reason, message);
+            }
+            (Some(Delivered { delivery, downgrade: None }), Some(_)) => {
+                let message = format!("delivery is {}, as the spec says", delivery.as_str());
+                self.set(DELIVERY_DOWNGRADED, "False", Reason::Reconciled.as_str(), &message);
+            }
+            (None, Some(known)) => self.conditions.push(known.clone()),
+            (_, None) => {}
+        }
+    }
+
     fn is_true(&mut self, name: &str, reason: Reason, message: &str) {
         self.set(name, "True", &reason.to_string(), message);
     }
@@ -240,6 +269,7 @@ mod tests {
             table: Finding::good("table"),
             consumers: Finding::good("consumers"),
             api: None,
+            delivery: None,
             paused: false,
             reconciliation_paused: false,
             differences: None,
@@ -317,6 +347,26 @@ mod tests {
         assert_eq!(observed(&early), Some(1));
         let (late, _) = conditions(&early, &fine(), 2, at(60));
         assert_eq!(observed(&late), Some(2));
+    }
+
+    #[test]
+    fn a_downgrade_is_no_fault_and_its_end_shows() {
+        let delivered =
+            |delivery, downgrade| Findings { delivery: Some(Delivered { delivery, downgrade }), ..fine() };
+        let exactly = delivered(Delivery::ExactlyOnce, None);
+        let (first, _) = conditions(&[], &exactly, 1, at(0));
+        assert!(find(&first, DELIVERY_DOWNGRADED).is_none());
+        let view = Problem::new(Reason::MaterializedView, "a view");
+        let (second, transitions) =
+            conditions(&first, &delivered(Delivery::AtLeastOnce, Some(view)), 1, at(60));
+        assert_eq!(show(&second)[0], "Ready True Reconciled");
+        assert_eq!(show(&second)[4], "DeliveryDowngraded True MaterializedView");
+        assert_eq!(transitions.len(), 1);
+        let (third, transitions) = conditions(&second, &fine(), 1, at(120));
+        assert_eq!((&third, transitions), (&second, vec![]), "nobody looked");
+        let (fourth, transitions) = conditions(&third, &exactly, 1, at(180));
+        assert_eq!(show(&fourth)[4], "DeliveryDowngraded False Reconciled");
+        assert_eq!(transitions.len(), 1);
     }
 
     #[test]

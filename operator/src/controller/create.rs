@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caudal_model::resolve::{MAX_MESSAGE_BYTES, Resolution};
+use caudal_model::resource::Delivery;
 
+use super::connections::client_name;
 use super::decide::{ClickHouseWork, KafkaWork, new_topic};
 use super::reason::{Problem, Reason};
 use super::survey::{ClickHouseSurvey, KafkaSurvey};
-use crate::external::clickhouse::Admin as ClickHouseAdmin;
+use crate::context::Context;
+use crate::external::clickhouse::{Admin as ClickHouseAdmin, ClickHouseError, Scratch, Server};
 use crate::external::kafka::{Admin as KafkaAdmin, Creation, KafkaError, NewTopic, TopicDescription};
 
 /// A new topic is not known everywhere at once.
@@ -29,6 +32,18 @@ pub struct KafkaFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClickHouseFacts {
     pub table_uuid: String,
+    /// Why rows can't be there exactly once, though that is asked for.
+    pub downgrade: Option<Problem>,
+}
+
+impl ClickHouseFacts {
+    /// What was asked for, or what can be.
+    pub fn delivery(&self, resolution: &Resolution) -> Delivery {
+        match self.downgrade {
+            None => resolution.ingest.plan.delivery,
+            Some(_) => Delivery::AtLeastOnce,
+        }
+    }
 }
 
 pub async fn in_kafka(
@@ -107,25 +122,59 @@ async fn settled(
 }
 
 pub async fn in_clickhouse(
+    context: &Context,
     admin: &ClickHouseAdmin,
     resolution: &Resolution,
     found: ClickHouseSurvey,
     work: ClickHouseWork,
 ) -> Result<ClickHouseFacts, Problem> {
-    let ClickHouseWork { creates_table: _, statements } = work;
+    let ClickHouseWork { creates_table: _, mut downgrade, statements } = work;
     for statement in &statements {
         admin.execute(&statement.act, &statement.ddl).await?;
         tracing::info!(act = statement.act, "ran DDL");
     }
+    if downgrade.is_none() && resolution.ingest.plan.delivery == Delivery::ExactlyOnce {
+        downgrade = self_test(context, admin, resolution, found.version, found.host).await?;
+    }
     if let Some(surveyed) = found.table {
-        return Ok(ClickHouseFacts { table_uuid: surveyed.table.uuid });
+        return Ok(ClickHouseFacts { table_uuid: surveyed.table.uuid, downgrade });
     }
     let identity = &resolution.identity;
     match admin.table(&identity.database, &identity.table).await? {
-        Some(table) => Ok(ClickHouseFacts { table_uuid: table.uuid }),
+        Some(table) => Ok(ClickHouseFacts { table_uuid: table.uuid, downgrade }),
         None => Err(Problem::new(
             Reason::ClickHouseRefused,
             format!("table {}.{} was created but is not there", identity.database, identity.table),
         )),
     }
+}
+
+/// Why the server does not pass; an error only while it is away.
+async fn self_test(
+    context: &Context,
+    admin: &ClickHouseAdmin,
+    resolution: &Resolution,
+    version: String,
+    host: String,
+) -> Result<Option<Problem>, Problem> {
+    let connection = client_name(&resolution.clickhouse, &resolution.pipeline.namespace);
+    let server = Server { connection, version, host };
+    let scratch = Scratch {
+        installation: &context.fleet.installation,
+        owner: &resolution.owner,
+        database: &resolution.identity.database,
+    };
+    let message = match context.self_tests.run(admin, server, scratch).await {
+        Ok(Ok(())) => return Ok(None),
+        Ok(Err(found)) => format!(
+            "the server does not take of a resent block just what is new: {found}; use another version of ClickHouse"
+        ),
+        Err(error @ ClickHouseError::Unreachable { .. }) => return Err(error.into()),
+        Err(error) => format!(
+            "how the server deduplicates could not be tested: {error}; let the connection's admin user create, drop, \
+             insert into and select from tables named caudal_self_test_* in {}",
+            resolution.identity.database
+        ),
+    };
+    Ok(Some(Problem::new(Reason::SelfTestFailed, message)))
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use caudal_model::ddl::{
-    Incompatible, add_column, add_key_index, check_guarantees, check_table, create_database, create_ledger,
-    create_table, schema_changes,
+    Incompatible, add_column, add_key_index, check_table, create_database, create_ledger, create_table,
+    downgrades, schema_changes,
 };
 use caudal_model::resolve::{MAX_MESSAGE_BYTES, Resolution, TopicSettings};
-use caudal_model::resource::Resolved;
+use caudal_model::resource::{Delivery, Resolved};
 
 use super::reason::{Problem, Reason};
 use super::survey::{ClickHouseSurvey, KafkaSurvey, SurveyedTable};
@@ -35,6 +35,9 @@ pub struct KafkaWork {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClickHouseWork {
     pub creates_table: bool,
+    /// Why the table that is there can't hold every row exactly once, though
+    /// that is asked for.
+    pub downgrade: Option<Problem>,
     /// In this order.
     pub statements: Vec<Statement>,
 }
@@ -134,9 +137,7 @@ pub fn clickhouse(resolution: &Resolution, found: &ClickHouseSurvey) -> Result<C
         Some(surveyed) => {
             check_owner(resolution, &surveyed.table)?;
             check_table(&surveyed.table.definition, &spec).map_err(incompatible)?;
-            if resolution.existing_table {
-                check_guarantees(&surveyed.table.definition, &spec).map_err(incompatible)?;
-            }
+            work.downgrade = downgrade(resolution, surveyed);
             for column in schema_changes(&surveyed.columns, &spec).map_err(incompatible)? {
                 let act = format!("add column {:?} to {database}.{name}", column.field.name);
                 work.statements.push(Statement::new(act, add_column(database, name, &column)));
@@ -153,6 +154,37 @@ pub fn clickhouse(resolution: &Resolution, found: &ClickHouseSurvey) -> Result<C
         Some(table) => check_comment(resolution, table, &ledger.table)?,
     }
     Ok(work)
+}
+
+/// Everything that stands in the way, under the reason of the first.
+fn downgrade(resolution: &Resolution, found: &SurveyedTable) -> Option<Problem> {
+    if resolution.ingest.plan.delivery == Delivery::AtLeastOnce {
+        return None;
+    }
+    let Resolved { database, table, .. } = &resolution.identity;
+    let of_table = downgrades(&found.table.definition, &resolution.table_spec());
+    let mut all: Vec<Problem> = of_table.into_iter().map(Problem::from).collect();
+    match &found.row_policies {
+        Ok(policies) if policies.is_empty() => {}
+        Ok(policies) => {
+            let message = format!(
+                "the ingestors' user does not see all rows of {database}.{table}, so that what is stored can't be \
+                 counted: take it out of the row policy {}",
+                policies.join(", ")
+            );
+            all.push(Problem::new(Reason::RowPolicy, message));
+        }
+        Err(error) => {
+            let message = format!(
+                "nobody can tell whether the ingestors' user sees all rows: grant the connection's admin user SHOW ROW \
+                 POLICIES and SHOW ROLES on *.*: {error}"
+            );
+            all.push(Problem::new(Reason::RowPolicy, message));
+        }
+    }
+    let reason = all.first()?.reason;
+    let messages: Vec<_> = all.into_iter().map(|problem| problem.message).collect();
+    Some(Problem::new(reason, messages.join("; ")))
 }
 
 fn missing_index(resolution: &Resolution, found: &SurveyedTable) -> Option<Statement> {

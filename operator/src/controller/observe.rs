@@ -192,6 +192,7 @@ mod tests {
             stuck: None,
             state: Some(IngestorState {
                 plan_revision: "r".into(),
+                delivery: caudal_model::resource::Delivery::ExactlyOnce,
                 joined: true,
                 trouble: process.map(trouble),
                 partitions: partitions.iter().map(partition).collect(),

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use caudal_model::ddl::{Downgrade, Obstacle};
 use caudal_model::state;
 
 use crate::external::clickhouse::ClickHouseError;
@@ -63,6 +64,13 @@ reasons! {
     IntentForeign,
     PlanRevisionMissing,
     SettleFailed,
+    WindowExceeded,
+    /// What keeps delivery from being exactly once.
+    EngineNotExact,
+    MaterializedView,
+    RowPolicy,
+    TableSettings,
+    SelfTestFailed,
 }
 
 impl fmt::Display for Reason {
@@ -86,6 +94,7 @@ impl From<state::Reason> for Reason {
             state::Reason::IntentForeign => Self::IntentForeign,
             state::Reason::PlanRevisionMissing => Self::PlanRevisionMissing,
             state::Reason::SettleFailed => Self::SettleFailed,
+            state::Reason::WindowExceeded => Self::WindowExceeded,
         }
     }
 }
@@ -143,12 +152,18 @@ impl Reason {
             | Self::DeadLettersLimited
             | Self::IntentForeign
             | Self::PlanRevisionMissing
-            | Self::SettleFailed => LATER,
+            | Self::SettleFailed
+            | Self::WindowExceeded => LATER,
             Self::InvalidSpec
             | Self::Reconciled
             | Self::Paused
             | Self::ReconciliationPaused
-            | Self::RecordWins => Retry::Resync,
+            | Self::RecordWins
+            | Self::EngineNotExact
+            | Self::MaterializedView
+            | Self::RowPolicy
+            | Self::TableSettings
+            | Self::SelfTestFailed => Retry::Resync,
         }
     }
 }
@@ -165,6 +180,17 @@ pub struct Problem {
 impl Problem {
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+}
+
+impl From<Downgrade> for Problem {
+    fn from(Downgrade { obstacle, message }: Downgrade) -> Self {
+        let reason = match obstacle {
+            Obstacle::Engine => Reason::EngineNotExact,
+            Obstacle::MaterializedView => Reason::MaterializedView,
+            Obstacle::Settings => Reason::TableSettings,
+        };
+        Self::new(reason, message)
     }
 }
 

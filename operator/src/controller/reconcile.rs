@@ -10,7 +10,7 @@ use super::blueprint::{Mounts, objects};
 use super::build::{Component, Objects};
 use super::claims::{self, Claim};
 use super::collect::{collect, knows_all_intents};
-use super::conditions::{Finding, Findings};
+use super::conditions::{Delivered, Finding, Findings};
 use super::create::{self, ClickHouseFacts, KafkaFacts};
 use super::decide;
 use super::error::Error;
@@ -103,6 +103,10 @@ async fn work_on(
     findings.table = finding(&clickhouse, |_| {
         format!("table {}.{} holds every field", resolution.identity.database, resolution.identity.table)
     });
+    findings.delivery = clickhouse
+        .as_ref()
+        .ok()
+        .map(|facts| Delivered { delivery: facts.delivery(&resolution), downgrade: facts.downgrade.clone() });
     let mounts = Mounts::of(&fetched, &resolution, &connections, &kafka, &clickhouse);
     if let (Some(mut mounts), Ok(kafka), Ok(clickhouse)) =
         (mounts, &connections.kafka, &connections.clickhouse)
@@ -166,7 +170,7 @@ async fn provide(
     };
     let in_clickhouse = async {
         let (admin, work, found) = clickhouse?;
-        create::in_clickhouse(&admin, resolution, found, work).await
+        create::in_clickhouse(context, &admin, resolution, found, work).await
     };
     let (kafka, clickhouse) = tokio::join!(in_kafka, in_clickhouse);
     let recorded = record::record(promised, kafka.as_ref().ok(), clickhouse.as_ref().ok());
@@ -230,6 +234,7 @@ fn unknown(pipeline: &DataPipeline) -> Findings {
         table: Finding::Unknown,
         consumers: Finding::Unknown,
         api: pipeline.spec.api.as_ref().map(|_| Finding::Unknown),
+        delivery: None,
         paused: pipeline.spec.paused,
         reconciliation_paused: false,
         differences: None,

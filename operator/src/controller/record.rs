@@ -50,7 +50,7 @@ pub fn record(
         recorded.cluster_id = Some(cluster_id.clone());
         recorded.partitions = Some(topic.partitions);
     }
-    if let Some(ClickHouseFacts { table_uuid }) = clickhouse {
+    if let Some(ClickHouseFacts { table_uuid, downgrade: _ }) = clickhouse {
         recorded.table_uuid = Some(table_uuid.clone());
     }
     recorded

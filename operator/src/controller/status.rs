@@ -10,7 +10,7 @@ use kube::{Api, Resource as _, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::build::{Component, MANAGER, Owner, selector_text};
-use super::conditions::{DELETION_BLOCKED, Findings, Transition, conditions};
+use super::conditions::{DELETION_BLOCKED, DELIVERY_DOWNGRADED, Findings, Transition, conditions};
 use super::error::Error;
 use crate::context::Context;
 
@@ -87,6 +87,7 @@ fn status_of(
     let status = DataPipelineStatus {
         observed_generation: if complete { Some(generation) } else { before.observed_generation },
         conditions,
+        delivery: findings.delivery.as_ref().map(|found| found.delivery).or(before.delivery),
         resolved: resolved.or_else(|| before.resolved.clone()),
         ingest: Some(IngestStatus {
             replicas,
@@ -114,7 +115,10 @@ async fn publish(context: &Context, pipeline: &DataPipeline, transition: Transit
         message,
         "condition changed"
     );
-    let bad = status == "False" || condition == DELETION_BLOCKED;
+    let bad = match condition.as_str() {
+        DELETION_BLOCKED | DELIVERY_DOWNGRADED => status == "True",
+        _ => status == "False",
+    };
     let note = format!("{condition} is {status}: {message}");
     event(context, pipeline, &condition, bad, reason, note).await;
 }

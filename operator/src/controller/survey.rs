@@ -33,6 +33,7 @@ pub struct KafkaSurvey {
 pub struct ClickHouseSurvey {
     /// Like `26.7.1.1`.
     pub version: String,
+    pub host: String,
     pub table: Option<SurveyedTable>,
     pub ledger: Option<Table>,
 }
@@ -43,6 +44,8 @@ pub struct SurveyedTable {
     pub columns: Vec<ExistingColumn>,
     /// Names of skipping indices.
     pub indices: Vec<String>,
+    /// By which ingestors see less of it; or why nobody can tell.
+    pub row_policies: Result<Vec<String>, String>,
 }
 
 pub async fn survey(context: &Context, resolution: &Resolution, connections: &Connections) -> Survey {
@@ -55,7 +58,7 @@ pub async fn survey(context: &Context, resolution: &Resolution, connections: &Co
     let clickhouse = async {
         let clickhouse = connections.clickhouse.as_ref().map_err(Clone::clone)?;
         let admin = clickhouse_admin(context, clickhouse).await?;
-        let found = survey_clickhouse(&admin, resolution).await?;
+        let found = survey_clickhouse(&admin, resolution, clickhouse).await?;
         Ok((admin, found))
     };
     let (kafka, clickhouse) = tokio::join!(kafka, clickhouse);
@@ -95,8 +98,9 @@ async fn survey_kafka(admin: &Arc<KafkaAdmin>, resolution: &Resolution) -> Resul
 async fn survey_clickhouse(
     admin: &ClickHouseAdmin,
     resolution: &Resolution,
+    clickhouse: &ClickHouse,
 ) -> Result<ClickHouseSurvey, ClickHouseError> {
-    let version = admin.version().await?;
+    let (version, host) = admin.version_and_host().await?;
     let spec = resolution.table_spec();
     let (database, name) = (&spec.database, &spec.table);
     let ledger_name = resolution.ledger_spec().table;
@@ -104,10 +108,19 @@ async fn survey_clickhouse(
     let table = match table {
         None => None,
         Some(table) => {
-            let (columns, indices) =
-                tokio::try_join!(admin.columns(database, name), admin.indices(database, name))?;
-            Some(SurveyedTable { table, columns, indices })
+            let user = clickhouse.ingest.as_ref().map_or("default", |login| &login.username);
+            let (columns, indices, row_policies) = tokio::join!(
+                admin.columns(database, name),
+                admin.indices(database, name),
+                admin.row_policies(database, name, user),
+            );
+            let row_policies = match row_policies {
+                Err(error) if matches!(error, ClickHouseError::Unreachable { .. }) => return Err(error),
+                // The columns could be read: it is this right that is missing.
+                other => other.map_err(|error| error.to_string()),
+            };
+            Some(SurveyedTable { table, columns: columns?, indices: indices?, row_policies })
         }
     };
-    Ok(ClickHouseSurvey { version, table, ledger })
+    Ok(ClickHouseSurvey { version, host, table, ledger })
 }

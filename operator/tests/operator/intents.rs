@@ -69,6 +69,7 @@ impl<'a> Ingestor<'a> {
         };
         let state = IngestorState {
             plan_revision: revision_of(plan).to_owned(),
+            delivery: caudal_model::resource::Delivery::ExactlyOnce,
             joined: true,
             trouble: None,
             partitions: (0..).zip(partitions).map(partition).collect(),

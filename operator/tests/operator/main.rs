@@ -6,6 +6,7 @@
 mod applying;
 mod conflicts;
 mod deleting;
+mod delivery;
 mod intents;
 mod leading;
 mod outages;

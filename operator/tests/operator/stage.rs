@@ -212,7 +212,7 @@ fn kafka_logins() -> [(&'static str, &'static str); 4] {
     ]
 }
 
-fn clickhouse_logins() -> [(&'static str, &'static str); 6] {
+pub fn clickhouse_logins() -> [(&'static str, &'static str); 6] {
     [
         ("admin-username", clickhouse::ADMIN.name),
         ("admin-password", clickhouse::ADMIN.password),

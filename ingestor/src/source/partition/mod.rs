@@ -269,6 +269,12 @@ impl Partition {
         state::raise(&mut self.trouble, reason, message);
     }
 
+    /// Whether no intent has given a lease for what is being stored, which its
+    /// ledger row needs.
+    pub fn needs_lease(&self) -> bool {
+        self.machine.open().is_some() && self.machine.intent().is_none() && !self.lease.holds()
+    }
+
     /// Whether anything is under way that can still be finished.
     pub fn at_rest(&self) -> bool {
         if self.stopped { self.storing.is_none() } else { self.replaying() || self.machine.at_rest() }
@@ -284,7 +290,7 @@ impl Partition {
     }
 
     pub fn state(&self, running: &Origin) -> PartitionState {
-        let open = self.machine.open().or(self.found.as_ref().map(|found| found.promise));
+        let open = self.machine.intent().or(self.found.as_ref().map(|found| found.promise));
         let trouble = self.trouble.as_ref().or(self.read_trouble.as_ref());
         let phase = match () {
             () if self.stopped => Phase::Stopped,

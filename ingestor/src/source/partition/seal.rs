@@ -9,6 +9,7 @@ use crate::content::Content;
 use crate::kafka::Batch;
 use crate::protocol::{Origin, Outcome, Promise};
 use crate::sink::{Form, LedgerRow};
+use crate::source::Unsent;
 
 /// A sealed range, from its sealing to its completion.
 pub struct Sealed {
@@ -146,6 +147,13 @@ impl Partition {
             self.machine.sealed(promise);
             self.waiting = Some(sealed);
         }
+    }
+
+    /// The block being stored, to be sent without an intent.
+    pub fn unsent(&self, max_attempts: Option<u32>) -> Option<Unsent> {
+        let Sealed { promise, block, form, .. } = self.storing.as_ref()?;
+        let attempts = self.attempts(promise, max_attempts);
+        Some(Unsent { partition: self.id, block: block.clone(), form: form.clone(), attempts })
     }
 
     /// Promises the range being stored anew; `false` when that was done too

@@ -2,8 +2,10 @@
 //! decide, and wait first where that is needed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use caudal_model::resource::Delivery;
 use caudal_model::state::{PartitionState, Phase, Reason};
 
 use super::{End, Session};
@@ -42,11 +44,15 @@ impl Session<'_> {
         let Starting { partitions, waited, .. } = self.starting.remove(due);
         match starting::find(self.context, &self.consumer, &partitions) {
             Ok(found) => {
-                let asked = starting::questions(&found, waited);
+                let asked = starting::questions(&found, self.context.ingest.delivery, waited);
                 self.asking = Some(Asking { found, waited });
                 let membership = self.membership.clone();
                 let form = self.context.contents.current().form.clone();
-                let _ = self.context.jobs.send(Job::Prepare { epoch: self.epoch, membership, form, asked });
+                let all = usize::try_from(self.context.partitions.load(Ordering::Relaxed)).unwrap_or(0);
+                let starting = self.starting.iter().map(|starting| starting.partitions.len());
+                let share = (self.partitions.len() + asked.len() + starting.sum::<usize>(), all);
+                let job = Job::Prepare { epoch: self.epoch, membership, form, asked, share };
+                let _ = self.context.jobs.send(job);
             }
             Err(error) => self.ask_again(partitions, waited, &error),
         }
@@ -69,10 +75,11 @@ impl Session<'_> {
         self.born = found.born;
         self.troubles.kafka = None;
         self.troubles.sink = None;
+        let twice = self.context.ingest.delivery == Delivery::AtLeastOnce;
         let mut to_wait = Vec::new();
         for committed in &found.assigned {
             let known = known.iter().find(|known| known.partition == committed.partition);
-            let facts = starting::facts(committed, known, waited);
+            let facts = starting::facts(committed, known, waited || twice);
             let contents = &self.context.contents;
             let start =
                 protocol::start(&facts, &self.context.identity, |content| contents.find(content).is_some());
@@ -160,12 +167,17 @@ impl Session<'_> {
         let queue = self.consumer.partition_queue(id);
         let contents = &self.context.contents;
         let (layout, ticket) = (&contents.current().layout, self.context.unique());
-        let new = |machine, position| Partition::new(id, queue, machine, position, layout, ticket);
+        let delivery = self.context.ingest.delivery;
+        let new = |machine: Machine, position| {
+            Partition::new(id, queue, machine.delivering(delivery), position, layout, ticket)
+        };
         let mut partition = match &start {
             Ok(Start::Fresh | Start::Wait) => new(Machine::at(0, true, height), 0),
             Ok(Start::Resume { position, commit }) => {
                 tracing::info!(partition = id, position, "beginning");
-                let mut partition = new(Machine::at(*position, *commit, height), *position);
+                // Nothing is sent under a word that says nothing is.
+                let first = *commit || delivery == Delivery::AtLeastOnce;
+                let mut partition = new(Machine::at(*position, first, height), *position);
                 // A new position is nobody's word on what stood before it.
                 partition.set_epoch(*position, committed.epoch.filter(|_| !commit));
                 partition

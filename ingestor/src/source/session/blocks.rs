@@ -1,7 +1,9 @@
 //! Sealing blocks, and moving them on.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use caudal_model::resource::Delivery;
 use caudal_model::state::Reason;
 use rand::RngExt;
 
@@ -10,7 +12,7 @@ use crate::fail;
 use crate::protocol::{Action, Outcome};
 use crate::sink::Effort;
 use crate::source::partition::{Mismatch, Partition, Relocated};
-use crate::source::{Job, Unrecorded};
+use crate::source::{Job, Unrecorded, Unsent};
 
 impl Session<'_> {
     /// Finds positions again that Kafka calls out of range, as soon as it is
@@ -44,8 +46,10 @@ impl Session<'_> {
         let sealable = self.partitions.values().filter(sealable).filter(|one| one.open_bytes() > 0);
         let largest = sealable.max_by_key(|one| one.open_bytes()).map(|one| one.id).filter(|_| pressed);
         let running = self.context.contents.current();
+        let together = self.goes_together(now);
         for one in self.partitions.values_mut() {
-            if largest != Some(one.id) && !one.ripe(self.limits, now) {
+            let goes = largest == Some(one.id) || together && one.due(self.limits).is_some();
+            if !goes && !one.ripe(self.limits, now) {
                 continue;
             }
             if let Some(mismatch) = one.mismatch() {
@@ -55,6 +59,39 @@ impl Session<'_> {
                 let nonce = rand::rng().random();
                 one.seal(running, self.context.source, nonce, self.context.unique());
             }
+        }
+    }
+
+    /// Whether one block is due and all others go with it: at least once, they
+    /// share an insert.
+    fn goes_together(&self, now: Instant) -> bool {
+        let due = |one: &Partition| one.due(self.limits).is_some_and(|due| due <= now);
+        self.context.ingest.delivery == Delivery::AtLeastOnce && self.partitions.values().any(due)
+    }
+
+    /// Sends what needs no intent, as many blocks in one request as one part of
+    /// the table holds.
+    pub(super) fn send(&mut self) {
+        let topic = &self.topic;
+        let ready = self.partitions.values_mut().filter(|one| !one.stopped).filter_map(|one| {
+            let verified = one.sealed_at().is_none_or(|at| topic.confirms(at));
+            one.machine.unguarded(verified).map(|action| (one.id, action))
+        });
+        let ready: Vec<_> = ready.collect();
+        for (id, action) in ready {
+            self.act(id, [action]);
+        }
+        while let Some(first) = self.unsent.pop_front() {
+            let (mut rows, mut bytes) = (first.block.rows(), first.block.bytes());
+            let joins = |next: &&Unsent| {
+                (rows, bytes) = (rows + next.block.rows(), bytes + next.block.bytes());
+                let fits = rows <= self.limits.rows && bytes <= self.limits.bytes;
+                fits && Arc::ptr_eq(&next.form, &first.form)
+            };
+            let more = self.unsent.iter().take_while(joins).count();
+            let blocks = std::iter::once(first).chain(self.unsent.drain(..more)).collect();
+            let membership = self.membership.clone();
+            let _ = self.context.jobs.send(Job::Send { epoch: self.epoch, membership, blocks });
         }
     }
 
@@ -88,7 +125,10 @@ impl Session<'_> {
     /// The block's token is spent without its rows.
     pub(super) fn token_spent(&mut self, id: i32) {
         let Some(one) = self.partitions.get_mut(&id) else { return };
-        if !one.renew(rand::rng().random()) {
+        if self.context.ingest.delivery == Delivery::AtLeastOnce {
+            // A second time is as good as a fresh intent.
+            self.unsent.extend(one.unsent(self.context.plan.source.dead_letter.max_attempts));
+        } else if !one.renew(rand::rng().random()) {
             let message = "rows vanish after every clean answer: what deletes or merges them?";
             one.stop(&self.context.contents.current().layout, Reason::SettleFailed, message);
             one.storing = None;
@@ -146,6 +186,10 @@ impl Session<'_> {
                         lease: one.lease.clone(),
                     };
                     let _ = self.context.jobs.send(job);
+                }
+                Action::Send(promise) => {
+                    one.storing = one.waiting.take_if(|sealed| sealed.promise.first == promise.first);
+                    self.unsent.extend(one.unsent(max_attempts));
                 }
                 Action::Record(promise, outcome) => {
                     let row = one.ledger_row(promise, outcome, self.context.origin(), high);

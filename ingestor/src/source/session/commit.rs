@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use caudal_model::resource::Delivery;
 use caudal_model::state::Reason;
 
 use super::{End, Session};
 use crate::fail;
 use crate::kafka::{self, Code, Position};
-use crate::protocol::{Commit, Metadata, Promise};
+use crate::protocol::{Commit, Metadata, Promise, Word};
 use crate::source::commits::{Outstanding, Verdict, verdict};
 use crate::source::partition::Partition;
 use crate::source::{COMMIT_TIMEOUT, Job, RECOMMIT_EVERY, SESSION_TIMEOUT, Unrecorded};
@@ -58,7 +59,7 @@ impl Session<'_> {
             // An open intent is said again before its lease ends, an idle
             // position before the broker forgets it.
             let every = if one.machine.open().is_some() { SESSION_TIMEOUT / 3 } else { RECOMMIT_EVERY };
-            let repeat = now.duration_since(one.committed_at) > every;
+            let repeat = now.duration_since(one.committed_at) > every || one.needs_lease();
             let verified = one.sealed_at().is_none_or(|at| self.topic.confirms(at));
             let commit = one.machine.wanted(verified);
             commit.or_else(|| one.machine.repeated().filter(|_| repeat)).map(|commit| (one.id, commit))
@@ -69,7 +70,11 @@ impl Session<'_> {
     fn metadata(&self, one: &Partition, promise: Option<Promise>) -> String {
         let running = self.context.origin();
         let origin = promise.map_or(running, |promise| one.origin(&promise, running)).clone();
-        Metadata { identity: self.context.identity.clone(), origin, born: self.born, promise }.encode()
+        let word = match self.context.ingest.delivery {
+            Delivery::AtLeastOnce if promise.is_none() => Word::Unguarded,
+            _ => promise.into(),
+        };
+        Metadata { identity: self.context.identity.clone(), origin, born: self.born, word }.encode()
     }
 
     pub(super) fn commit_answer(&mut self) -> Result<(), End> {

@@ -112,6 +112,7 @@ impl Session<'_> {
         self.partitions.clear();
         self.context.metrics.forget_partitions();
         self.letters.forget_refused();
+        self.unsent.clear();
         self.to_record.clear();
         self.recording = false;
         self.starting.clear();

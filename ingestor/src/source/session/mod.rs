@@ -10,7 +10,7 @@ mod setup;
 mod topic;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub use setup::dead_letters;
 
 use super::commits::Outstanding;
 use super::partition::{Limits, Partition};
-use super::{BATCH, Context, Unrecorded};
+use super::{BATCH, Context, Unrecorded, Unsent};
 use crate::dead_letter::DeadLetters;
 use crate::decode::Decoder;
 use crate::kafka::{Batch, Consumer};
@@ -72,6 +72,8 @@ pub struct Session<'a> {
     topic: TopicWatch,
     draining: Option<Draining>,
     outstanding: Option<Outstanding>,
+    /// Blocks that need no intent.
+    unsent: VecDeque<Unsent>,
     to_record: Vec<Unrecorded>,
     recording: bool,
     /// The partition to read next, and since when.
@@ -116,6 +118,7 @@ impl<'a> Session<'a> {
             topic: TopicWatch::default(),
             draining: None,
             outstanding: None,
+            unsent: VecDeque::new(),
             to_record: Vec::new(),
             recording: false,
             turn: 0,
@@ -163,6 +166,7 @@ impl<'a> Session<'a> {
         }
         // Behind the sealing: nothing else may wake us to ask.
         self.watch_topic()?;
+        self.send();
         self.commit(now)?;
         self.record();
         self.drained(now)?;

@@ -40,6 +40,11 @@ impl Session<'_> {
                 Event::Failed { partition, class, refused, message } => {
                     self.failed(partition, class, refused, &message);
                 }
+                Event::Held { partition, message } => {
+                    if let Some(one) = self.partitions.get_mut(&partition).filter(|one| !one.stopped) {
+                        state::raise(&mut one.trouble, Reason::WindowExceeded, &message);
+                    }
+                }
                 Event::Recovered { partition: None } => self.troubles.sink = None,
                 Event::Recovered { partition: Some(partition) } => {
                     if let Some(one) = self.partitions.get_mut(&partition).filter(|one| !one.stopped) {
@@ -52,7 +57,6 @@ impl Session<'_> {
     }
 
     fn failed(&mut self, partition: Option<i32>, class: Class, refused: bool, message: &str) {
-        self.context.metrics.failed(class);
         let reason = match class {
             _ if refused => Reason::BlockRefused,
             Class::Unreachable | Class::Overloaded | Class::Refused => Reason::ClickHouseUnreachable,
@@ -100,6 +104,7 @@ impl Session<'_> {
         partitions.sort_by_key(|one| one.partition);
         let state = IngestorState {
             plan_revision: self.context.origin().plan.clone(),
+            delivery: self.context.ingest.delivery,
             joined: self.joined,
             trouble: self.troubles.first(),
             partitions,

@@ -72,10 +72,10 @@ impl Admin {
         Ok(Self { client, url: url.clone(), gate: Gate::default() })
     }
 
-    /// The server's version, like `26.7.1.1`.
-    pub async fn version(&self) -> Result<String, ClickHouseError> {
-        let act = "ask for the version";
-        self.within(act, self.client.query("SELECT version()").fetch_one::<String>()).await
+    /// The server's version, like `26.7.1.1`, and its host.
+    pub async fn version_and_host(&self) -> Result<(String, String), ClickHouseError> {
+        let query = self.client.query("SELECT version(), hostName()");
+        self.within("ask for the version", query.fetch_one::<(String, String)>()).await
     }
 
     /// The table, or `None` when there is none of that name.
@@ -113,6 +113,64 @@ impl Admin {
                     WHERE database = {database:String} AND table = {table:String}";
         let query = self.named(text, database, table).fetch_all::<String>();
         self.within(&format!("read the indices of {database}.{table}"), query).await
+    }
+
+    /// Names of the row policies by which `user` sees less of the table.
+    pub async fn row_policies(
+        &self,
+        database: &str,
+        table: &str,
+        user: &str,
+    ) -> Result<Vec<String>, ClickHouseError> {
+        let text = "SELECT name FROM system.row_policies \
+                    WHERE database = {database:String} AND table IN ({table:String}, '') \
+                    AND if(apply_to_all, NOT has(apply_to_except, {user:String}), \
+                    has(apply_to_list, {user:String}) OR hasAny(apply_to_list, \
+                    (SELECT groupArray(granted_role_name) FROM system.role_grants WHERE user_name = {user:String})))";
+        let query = self.named(text, database, table).param("user", user).fetch_all::<String>();
+        self.within(&format!("read the row policies of {database}.{table}"), query).await
+    }
+
+    /// Database and name of tables whose name and comment begin so.
+    pub async fn tables_like(
+        &self,
+        name: &str,
+        comment: &str,
+    ) -> Result<Vec<(String, String)>, ClickHouseError> {
+        let text = "SELECT database, name FROM system.tables \
+                    WHERE startsWith(name, {name:String}) AND startsWith(comment, {comment:String})";
+        let query = self.client.query(text).param("name", name).param("comment", comment);
+        self.within("look for scratch tables", query.fetch_all::<(String, String)>()).await
+    }
+
+    /// Inserts a block as ingestors do; the quoted table has one column `unit`.
+    pub async fn insert_units(&self, table: &str, token: &str, units: &[u8]) -> Result<(), ClickHouseError> {
+        let settings = [
+            ("insert_deduplication_token", token),
+            ("async_insert", "0"),
+            ("insert_deduplicate", "1"),
+            ("deduplicate_insert", "enable"),
+            ("max_partitions_per_insert_block", "0"),
+            ("wait_end_of_query", "1"),
+        ];
+        let sql = format!("INSERT INTO {table} (unit) FORMAT Native");
+        let insert = self.client.insert_formatted_with(sql);
+        let mut insert =
+            settings.into_iter().fold(insert, |insert, (name, value)| insert.with_setting(name, value));
+        // One column, so many rows; its name and type, each behind its length.
+        let rows = u8::try_from(units.len()).unwrap_or(u8::MAX);
+        let block = [&[1, rows][..], b"\x04unit\x05UInt8", units].concat();
+        let request = async {
+            insert.send(block.into()).await?;
+            insert.end().await
+        };
+        self.within("insert into the scratch table", request).await
+    }
+
+    /// How often each unit is there.
+    pub async fn count_units(&self, table: &str) -> Result<Vec<(u8, u64)>, ClickHouseError> {
+        let sql = format!("SELECT unit, count() FROM {table} GROUP BY unit ORDER BY unit");
+        self.within("count the scratch table's rows", self.client.query(&sql).fetch_all::<(u8, u64)>()).await
     }
 
     /// Runs DDL; `act` says what it does, like `create table "a"."b"`.

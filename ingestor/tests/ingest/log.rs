@@ -55,6 +55,53 @@ fn an_intent_of_which_nothing_is_left_stops_the_partition() {
 }
 
 #[test]
+fn a_compacted_tail_of_an_intent_is_not_waited_for() {
+    let stack = stack();
+    let topic: &[_] = &[
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "100"),
+        ("min.cleanable.dirty.ratio", "0.001"),
+        ("max.compaction.lag.ms", "100"),
+    ];
+    let keyed = |id: i64, key: &str| Sent { key: Some(key.as_bytes().to_vec()), ..row(id) };
+    let pipeline = Pipeline::create(&stack, Spec { topic, ..Spec::default() });
+    stack.publish(pipeline.topic(), (0..100).map(|id| keyed(id, &format!("key {id}"))));
+    let mut dying = Ingestor::start(&pipeline, &[("CAUDAL_FAIL_POINT", "before_insert")]);
+    assert!(!dying.wait_end(LIMIT).success());
+    // Newer messages of the last forty keys: what they replace is deleted,
+    // once a further segment has begun.
+    stack.publish(pipeline.topic(), (100..140).map(|id| keyed(id, &format!("key {}", id - 40))));
+    let mut sent = 140;
+    let ids = || -> Vec<i64> {
+        let messages = stack.read_all(pipeline.topic());
+        let text = |one: &Sent| String::from_utf8(one.key.clone().unwrap()).unwrap();
+        let id = |one: &Sent| -> serde_json::Value {
+            serde_json::from_slice(one.value.as_ref().unwrap()).unwrap()
+        };
+        messages
+            .iter()
+            .filter(|one| text(one) != "segment")
+            .map(|one| id(one)["id"].as_i64().unwrap())
+            .collect()
+    };
+    let kept: Vec<i64> = (0..60).chain(100..140).collect();
+    caudal_testbed::wait::until("the compaction", LIMIT, || {
+        stack.publish(pipeline.topic(), [keyed(sent, "segment")]);
+        sent += 1;
+        Ok((ids() == kept).then_some(()))
+    })
+    .unwrap();
+    let _ingestor = pipeline.start();
+    pipeline.wait_committed(&stack, 0, sent);
+    let rows = format!(
+        "SELECT groupArray(id) FROM (SELECT id FROM {} WHERE id < 140 ORDER BY id)",
+        pipeline.table()
+    );
+    let stored: Vec<i64> = serde_json::from_str(&stack.clickhouse.query(&rows).unwrap()).unwrap();
+    assert_eq!(stored, kept);
+}
+
+#[test]
 fn aborted_transactions_leave_offsets_without_messages() {
     let stack = stack();
     let pipeline = Pipeline::create(&stack, Spec::default());

@@ -1,7 +1,8 @@
-//! One Kafka and one ClickHouse for all tests of this program, one test at a
-//! time, and what a test needs to talk to them.
+//! A Kafka and a ClickHouse for one test at a time, a few of each for all tests
+//! of this program, and what a test needs to talk to them.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ops::Deref;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use caudal_testbed::clickhouse::ClickHouse;
@@ -22,15 +23,55 @@ pub struct Stack {
     pub clickhouse: ClickHouse,
 }
 
-/// The stack, for one test alone.
-pub fn stack() -> MutexGuard<'static, Stack> {
-    static STACK: OnceLock<Mutex<Stack>> = OnceLock::new();
-    let stack = STACK.get_or_init(|| {
-        let kafka = Kafka::start().expect("start Kafka");
-        let clickhouse = ClickHouse::start().expect("start ClickHouse");
-        Mutex::new(Stack { kafka, clickhouse })
-    });
-    stack.lock().unwrap_or_else(PoisonError::into_inner)
+/// Tests mostly wait: for sessions to end, for servers to start.
+const STACKS: usize = 3;
+
+struct Pool {
+    free: Vec<Stack>,
+    started: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), started: 0 });
+static FREED: Condvar = Condvar::new();
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A stack, for one test alone.
+pub fn stack() -> Alone {
+    let mut pool = pool();
+    loop {
+        if let Some(stack) = pool.free.pop() {
+            return Alone(Some(stack));
+        }
+        if pool.started < STACKS {
+            pool.started += 1;
+            drop(pool);
+            let kafka = Kafka::start().expect("start Kafka");
+            let clickhouse = ClickHouse::start().expect("start ClickHouse");
+            return Alone(Some(Stack { kafka, clickhouse }));
+        }
+        pool = FREED.wait(pool).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Gives the stack back when the test ends.
+pub struct Alone(Option<Stack>);
+
+impl Deref for Alone {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        self.0.as_ref().expect("it is given back last")
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        pool().free.extend(self.0.take());
+        FREED.notify_one();
+    }
 }
 
 /// A message as a test writes or reads it.

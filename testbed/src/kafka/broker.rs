@@ -63,6 +63,7 @@ impl Settings {
              share.coordinator.state.topic.min.isr=1\n\
              share.coordinator.state.topic.num.partitions=2\n\
              group.initial.rebalance.delay.ms=0\n\
+             log.cleaner.backoff.ms=1000\n\
              broker.heartbeat.interval.ms=500\n\
              broker.session.timeout.ms=3000\n\
              num.network.threads=2\n\

@@ -67,7 +67,7 @@ fn check(stack: &Stack, pipeline: &Pipeline) {
          FROM {} FINAL",
         pipeline.ledger()
     );
-    let (rows, dead) = (rows.len(), MESSAGES as usize - rows.len());
+    let (rows, dead) = (rows.len(), usize::try_from(MESSAGES).unwrap() - rows.len());
     let ledger = stack.clickhouse.query(&counts).unwrap();
     assert_eq!(ledger.trim(), format!("{rows}\t{dead}\t0\t{MESSAGES}\t{MESSAGES}"));
 }

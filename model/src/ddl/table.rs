@@ -7,7 +7,7 @@ use crate::ColumnType;
 use crate::plan::Field;
 use crate::resource::{Engine, PartitionUnit};
 
-/// Insert tokens the server remembers. It must hold twice the partition records
+/// Insert tokens the server remembers at least. It must hold twice the partition records
 /// of the longest life of an old request; at ten blocks a second this is over
 /// eight minutes.
 pub const DEDUPLICATION_WINDOW: u64 = 10_000;

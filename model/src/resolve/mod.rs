@@ -24,6 +24,9 @@ use crate::resource::{
     DataPipeline, DeletionPolicy, Delivery, Engine, FreshnessObjective, Resolved, UnknownFields,
 };
 
+/// Tokens that no table needs more of.
+const MOST_TOKENS: u64 = 1_000_000;
+
 /// Something in the resource or the fleet configuration that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
@@ -213,9 +216,20 @@ impl Resolution {
             engine: self.engine,
             comment: self.owner.clone(),
             api_key: self.api.as_ref().map(|api| api.plan.key.clone()),
-            deduplication_window: DEDUPLICATION_WINDOW,
+            deduplication_window: self.deduplication_window(),
             existing: self.existing_table,
         }
+    }
+
+    /// Tokens that a new table remembers (rule 5): of all partitions' blocks,
+    /// each in two of the table's partitions if it has any, four times what
+    /// comes within the longest life of a request, in whole windows.
+    fn deduplication_window(&self) -> u64 {
+        const LONGEST_REQUEST_MS: u64 = 120_000;
+        let units = if self.partition_by.is_some() { 2 } else { 1 };
+        let blocks = u64::try_from(self.topic.partitions).unwrap_or(1) * LONGEST_REQUEST_MS
+            / self.ingest.plan.flush_delay_ms.max(1);
+        (4 * units * blocks).next_multiple_of(DEDUPLICATION_WINDOW).clamp(DEDUPLICATION_WINDOW, MOST_TOKENS)
     }
 
     /// The ledger as it should be.

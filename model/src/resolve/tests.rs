@@ -384,3 +384,24 @@ fn the_plan_holds_what_pods_need() {
     assert_eq!(table.api_key.as_deref(), Some("id"));
     assert_eq!(table.partition_by.unwrap().by, PartitionUnit::Month);
 }
+
+#[test]
+fn the_window_of_a_new_table_follows_partitions_and_delay() {
+    let window = |partitions: i32, within: &str, partitioned: bool| {
+        let spec = edited(|spec| {
+            spec["source"]["kafka"]["create"] = json!({"partitions": partitions});
+            spec["slo"] = json!({"freshness": {"objective": 99, "within": within}});
+            spec["schema"]["fields"] =
+                json!([{"name": "id", "type": "String"}, {"name": "at", "type": "Date"}]);
+            if partitioned {
+                spec["sink"]["clickhouse"]["partitionBy"] = json!({"field": "at", "by": "Day"});
+            }
+        });
+        resolved(&spec).table_spec().deduplication_window
+    };
+    assert_eq!(window(3, "10s", false), 10_000);
+    // 48 blocks every 250 ms, 480 times in two minutes.
+    assert_eq!(window(48, "1s", false), 100_000);
+    assert_eq!(window(48, "1s", true), 190_000);
+    assert_eq!(window(1_000, "1s", true), 1_000_000);
+}

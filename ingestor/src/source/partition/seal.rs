@@ -48,7 +48,7 @@ pub enum Mismatch {
 }
 
 /// More fresh intents than this for one range: something removes the rows.
-const MAX_RENEWALS: u32 = 4;
+const MAX_RENEWALS: u32 = 16;
 
 impl Partition {
     /// Whether everything of the intent's range has been read: the end is

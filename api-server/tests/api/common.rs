@@ -1,7 +1,7 @@
 //! A pipeline's tables in ClickHouse, and an API server that serves them.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -164,6 +164,8 @@ impl Api {
             .spawn()
             .unwrap();
         let address = served_address(&mut process);
+        // The admin port opens by itself, perhaps later.
+        until("the admin port", SOON, || Ok(TcpStream::connect(&admin_address).ok())).unwrap();
         let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { process, address, admin_address, client, _folder: folder }
     }

@@ -122,27 +122,6 @@ fn create_by_hand(scene: &Scene, table: &str, settings: &str) {
 }
 
 #[test]
-fn a_table_that_can_not_hold_rows_exactly_once_is_told_how_to() {
-    let scene = Scene::new("guarantees");
-    let query = |sql: &str| scene.stage.clickhouse.query(sql).unwrap();
-    query("CREATE DATABASE guarantees");
-    create_by_hand(&scene, "guarantees.mine", "SETTINGS non_replicated_deduplication_window = 100");
-    query(
-        "CREATE MATERIALIZED VIEW guarantees.totals ENGINE = Memory AS SELECT count() AS rows FROM guarantees.mine",
-    );
-    let sink = json!({"orderBy": ["id"], "table": "mine", "existingTable": true});
-    scene.apply("orders", &with(spec(), "/sink/clickhouse", sink));
-    let condition = scene.until_condition("orders", "TableReady", "False", "SchemaIncompatible");
-    let (_, statement) = condition.message.split_once(": run ").expect("a statement to run");
-    query(statement);
-    scene.until("the view is named", || {
-        scene.condition("orders", "TableReady")?.message.contains("guarantees.totals").then_some(())
-    });
-    query("DROP VIEW guarantees.totals SYNC");
-    scene.until_applied("orders");
-}
-
-#[test]
 fn a_table_in_use_by_existing_table_is_never_altered() {
     let scene = Scene::new("existing");
     let query = |sql: &str| scene.stage.clickhouse.query(sql).unwrap();

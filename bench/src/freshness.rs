@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use serde::Serialize;
 
 use crate::contestants::{Ingestors, kafka_engine, plain};
@@ -27,7 +27,9 @@ const POLL: Duration = Duration::from_millis(10);
 #[derive(Serialize)]
 struct Ages {
     contestant: &'static str,
+    /// Rows that were seen within a minute after the last message.
     rows: usize,
+    wanted: usize,
     p50: i64,
     p99: i64,
     highest: i64,
@@ -75,7 +77,7 @@ pub fn run(workload: Workload) -> anyhow::Result<()> {
     for ages in &all {
         table.row([
             ages.contestant.into(),
-            ages.rows.to_string(),
+            format!("{} of {}", ages.rows, ages.wanted),
             ages.p50.to_string(),
             ages.p99.to_string(),
             ages.highest.to_string(),
@@ -122,19 +124,19 @@ fn measure(
     let start = Instant::now();
     while eye.ages.len() < wanted {
         writer.check()?;
-        ensure!(
-            start.elapsed() < Duration::from_secs(SECONDS + 60),
-            "{contestant}: {} of {wanted} rows a minute after the last message",
-            eye.ages.len()
-        );
+        if start.elapsed() > Duration::from_secs(SECONDS + 60) {
+            println!("{contestant}: {} of {wanted} rows a minute after the last message", eye.ages.len());
+            break;
+        }
         eye.look(stage, table)?;
         std::thread::sleep(POLL);
     }
     producer.join().map_err(|_| anyhow::anyhow!("the producer panicked"))??;
     let mut ages = eye.ages;
+    ensure!(!ages.is_empty(), "{contestant} stored nothing");
     ages.sort_unstable();
     let at = |percent: usize| ages[(ages.len() - 1) * percent / 100];
-    Ok(Ages { contestant, rows: ages.len(), p50: at(50), p99: at(99), highest: at(100) })
+    Ok(Ages { contestant, rows: ages.len(), wanted, p50: at(50), p99: at(99), highest: at(100) })
 }
 
 /// Sees every row once.
@@ -171,7 +173,8 @@ impl Eye {
 fn produce(config: &ClientConfig, topic: &str, workload: Workload, rate: u64) -> anyhow::Result<()> {
     let mut config = config.clone();
     config.set("linger.ms", "5").set("sticky.partitioning.linger.ms", "0");
-    let producer: BaseProducer = config.create()?;
+    // It serves delivery reports by itself: there are more of them than steps.
+    let producer: ThreadedProducer<DefaultProducerContext> = config.create()?;
     let start = Instant::now();
     let mut sent = 0;
     while sent < rate * SECONDS {
@@ -185,7 +188,6 @@ fn produce(config: &ClientConfig, topic: &str, workload: Workload, rate: u64) ->
                 .context("publish")?;
             sent += 1;
         }
-        producer.poll(Duration::ZERO);
         std::thread::sleep(POLL);
     }
     producer.flush(Duration::from_secs(30)).context("publish")

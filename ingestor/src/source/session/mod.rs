@@ -28,10 +28,16 @@ use report::Troubles;
 use topic::TopicWatch;
 use turns::Spare;
 
+/// What the program takes by itself.
+const PROGRAM_BYTES: u64 = 32 << 20;
 const IDLE_WAKE: Duration = Duration::from_millis(500);
 /// Dead letters that wait for their turn are tried again.
 const LETTERS_AGAIN: Duration = Duration::from_millis(20);
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+
+fn budget(memory_limit: u64) -> u64 {
+    memory_limit.saturating_sub(PROGRAM_BYTES).max(memory_limit / 2) / 2
+}
 
 /// How a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +109,7 @@ impl<'a> Session<'a> {
             limits,
             // The other half is for what librdkafka and the sockets hold, and
             // for buffers that have grown beyond what is in them.
-            budget: usize::try_from(ingest.memory_limit_bytes / 2)?,
+            budget: usize::try_from(budget(ingest.memory_limit_bytes))?,
             context,
             letters,
             epoch: context.unique(),

@@ -94,7 +94,8 @@ impl Session<'_> {
         let one = self.partitions.get_mut(&id)?;
         let metrics = &self.context.metrics;
         let read = one.read(&mut self.scratch, &mut self.decoder, self.letters, self.limits, metrics);
-        one.behind = lag(&self.consumer, one) > BEHIND;
+        // Until everything is read: a block that is nearly whole leaves no rest.
+        one.behind = lag(&self.consumer, one) > BEHIND || one.behind && read == Read::More;
         if !one.open() && !one.bare() {
             self.spare.keep(Some(one.take_buffers()));
         }

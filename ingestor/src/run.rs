@@ -35,7 +35,7 @@ const MAX_ROWS: u64 = 1_048_448;
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Below so much, every buffer that the allocator keeps is missed.
-const LITTLE_MEMORY: u64 = 160 << 20;
+pub const LITTLE_MEMORY: u64 = 160 << 20;
 
 /// Lets glibc take large buffers from the system and give them back at once,
 /// whatever was freed before: by itself it comes to keep those of up to 32 MiB.

@@ -22,6 +22,7 @@ use super::{BATCH, Context, Unrecorded, Unsent};
 use crate::dead_letter::DeadLetters;
 use crate::decode::Decoder;
 use crate::kafka::{Batch, Consumer};
+use crate::run::LITTLE_MEMORY;
 use crate::sink::Lease;
 use begin::{Asking, Starting};
 use report::Troubles;
@@ -35,8 +36,10 @@ const IDLE_WAKE: Duration = Duration::from_millis(500);
 const LETTERS_AGAIN: Duration = Duration::from_millis(20);
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 
+/// Half of the memory; where that is little, of what the program leaves.
 fn budget(memory_limit: u64) -> u64 {
-    memory_limit.saturating_sub(PROGRAM_BYTES).max(memory_limit / 2) / 2
+    let program = if memory_limit < LITTLE_MEMORY { PROGRAM_BYTES.min(memory_limit / 2) } else { 0 };
+    (memory_limit - program) / 2
 }
 
 /// How a session ends.

@@ -69,7 +69,14 @@ impl Deref for Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        pool().free.extend(self.0.take());
+        let stack = self.0.take();
+        if std::thread::panicking() {
+            // In whatever state the test has left it.
+            drop(stack);
+            pool().started -= 1;
+        } else {
+            pool().free.extend(stack);
+        }
         FREED.notify_one();
     }
 }

@@ -198,22 +198,8 @@ fn guessing_finds_what_parsing_finds_in_objects() {
         let mut random = StdRng::seed_from_u64(20_261_126);
         let mut fields = customer();
         fields[4] = nullable(at("deep", "a/b/c", "Int8"));
-        let (mut guessing, mut parsing) =
-            (Table::with(&fields, unknown_fields), Table::with(&fields, unknown_fields));
-        let (mut accepted, mut refused) = (0, 0);
-        for round in 0..40 {
-            for _ in 0..500 {
-                let message = message(&mut random);
-                parsing.decoder.template.forget();
-                let (guessed, parsed) = (guessing.decode(&message), parsing.decode(&message));
-                assert_eq!(guessed, parsed, "{}", message.escape_ascii());
-                match parsed {
-                    Ok(()) => accepted += 1,
-                    Err(_) => refused += 1,
-                }
-            }
-            assert!(guessing.wire() == parsing.wire(), "{unknown_fields:?} {round}");
-        }
+        let tables = [(); 2].map(|()| Table::with(&fields, unknown_fields));
+        let (accepted, refused) = guessed_as_parsed(tables, 40, || message(&mut random));
         assert!(refused > 2_000, "{unknown_fields:?}: {accepted} accepted, {refused} refused");
         assert!(accepted > 500, "{unknown_fields:?}: {accepted} accepted, {refused} refused");
     }

@@ -24,7 +24,7 @@ pub use store::{Backoff, Effort, Report, Store, Stored};
 use std::time::Duration;
 
 use caudal_model::Plan;
-use caudal_model::ddl::{quote_identifier, quote_table};
+use caudal_model::ddl::{LONGEST_REQUEST_SECONDS, quote_identifier, quote_table};
 use caudal_model::plan::ClickHouseSink;
 use tokio::sync::Semaphore;
 
@@ -37,12 +37,12 @@ use window::{Full, Window};
 const CONCURRENT_BLOCKS: usize = 4;
 
 /// A block is in the table at the latest after this, or the server gives up.
-pub const MAX_EXECUTION_SECONDS: u64 = 60;
+pub const MAX_EXECUTION_SECONDS: u64 = LONGEST_REQUEST_SECONDS - 60;
 
 /// Z, the longest life of a request: our connections live half of ClickHouse's
 /// keep-alive (30 s), its receive timeout is 30 s, and then it has its limit.
 pub fn longest_request() -> Duration {
-    Duration::from_millis(fail::limit("CAUDAL_LONGEST_REQUEST_MS", (60 + MAX_EXECUTION_SECONDS) * 1_000))
+    Duration::from_millis(fail::limit("CAUDAL_LONGEST_REQUEST_MS", LONGEST_REQUEST_SECONDS * 1_000))
 }
 
 /// ClickHouse, and the names of what belongs to this pipeline there.

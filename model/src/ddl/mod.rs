@@ -11,8 +11,8 @@ pub use existing::{
 };
 pub use ledger::{LEDGER_COLUMNS, LedgerSpec, create_ledger};
 pub use table::{
-    DEDUPLICATION_WINDOW, METADATA_COLUMNS, METADATA_PREFIX, PartitionBy, SCRATCH_PREFIX, TableSpec, Ttl,
-    add_column, add_key_index, column_type, create_scratch, create_table,
+    DEDUPLICATION_WINDOW, LONGEST_REQUEST_SECONDS, METADATA_COLUMNS, METADATA_PREFIX, PartitionBy,
+    SCRATCH_PREFIX, TableSpec, Ttl, add_column, add_key_index, column_type, create_scratch, create_table,
 };
 
 /// A column that Caudal itself adds.

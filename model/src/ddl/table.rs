@@ -12,6 +12,10 @@ use crate::resource::{Engine, PartitionUnit};
 /// eight minutes.
 pub const DEDUPLICATION_WINDOW: u64 = 10_000;
 
+/// The longest life of a request to ClickHouse: how long a connection may be
+/// idle, the server's receive timeout and `max_execution_time`.
+pub const LONGEST_REQUEST_SECONDS: u64 = 120;
+
 /// The setting that bounds them.
 pub(super) const WINDOW: &str = "non_replicated_deduplication_window";
 

@@ -14,7 +14,7 @@ pub use identity::{ConnectionSource, Difference};
 pub use topic::{MAX_MESSAGE_BYTES, TopicSettings, TopicWishes};
 pub use workload::{ApiSettings, IngestSettings, counted_memory, flush_delay, largest_block};
 
-use crate::ddl::{DEDUPLICATION_WINDOW, LedgerSpec, PartitionBy, TableSpec, Ttl};
+use crate::ddl::{DEDUPLICATION_WINDOW, LONGEST_REQUEST_SECONDS, LedgerSpec, PartitionBy, TableSpec, Ttl};
 use crate::fleet::Fleet;
 use crate::plan::{
     self, ClickHouseConnection, ClickHouseSink, DeadLetter, FORMAT_VERSION, Field, Ingest, IsolationLevel,
@@ -225,9 +225,8 @@ impl Resolution {
     /// each in two of the table's partitions if it has any, four times what
     /// comes within the longest life of a request, in whole windows.
     fn deduplication_window(&self) -> u64 {
-        const LONGEST_REQUEST_MS: u64 = 120_000;
         let units = if self.partition_by.is_some() { 2 } else { 1 };
-        let blocks = u64::try_from(self.topic.partitions).unwrap_or(1) * LONGEST_REQUEST_MS
+        let blocks = u64::try_from(self.topic.partitions).unwrap_or(1) * LONGEST_REQUEST_SECONDS * 1_000
             / self.ingest.plan.flush_delay_ms.max(1);
         (4 * units * blocks).next_multiple_of(DEDUPLICATION_WINDOW).clamp(DEDUPLICATION_WINDOW, MOST_TOKENS)
     }
